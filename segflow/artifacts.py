@@ -1,0 +1,162 @@
+"""A graph, SQL and results in; `target/` out: compiled SQL, manifest.json, run_results.json.
+
+The shapes follow dbt's artifacts as far as they go, so that tools which read those find their way.
+"""
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from segflow import __version__
+from segflow.compile.compiler import Compilation
+from segflow.compile.graph import Graph
+from segflow.project import nodes
+
+
+def write_compiled(graph: Graph, compilation: Compilation) -> None:
+    """One file per model and test below `target/compiled`; what is the same is left alone."""
+    folder = graph.project.target_path / "compiled"
+    for node, compiled in compilation.models.items():
+        model = graph.nodes[node]
+        _write(folder / model.package / model.path, compiled.sql + "\n")
+    for node, sql in compilation.tests.items():
+        test = graph.nodes[node]
+        _write(folder / test.package / "tests" / f"{test.name}.sql", sql + "\n")
+
+
+def write_manifest(graph: Graph, compilation: Compilation, generated_at: datetime) -> None:
+    """What the project is: every node with its config and SQL, and who reads whom."""
+    manifest = {
+        "metadata": _metadata(graph, generated_at),
+        "nodes": {
+            node: _node(graph, node, compilation)
+            for node in graph.order
+            if graph.nodes[node].kind in ("model", "seed", "test")
+        },
+        "sources": {s.id: _plain(s) | _relation(graph, s.id) for s in graph.project.sources},
+        "unit_tests": {t.id: _plain(t) for t in graph.project.unit_tests if t.id in graph.nodes},
+        "exposures": {a.id: _exposure(graph, a) for a in graph.project.audiences},
+        "destinations": {
+            d.id: _plain(d) | {"type": d.type} for d in graph.project.destinations
+        },
+        "personas": {p.id: _plain(p) | {"segment": p.segment} for p in graph.project.personas},
+        "parent_map": {node: list(graph.parents[node]) for node in graph.order},
+        "child_map": {node: list(graph.children[node]) for node in graph.order},
+    }
+    _write(graph.project.target_path / "manifest.json", _json(graph, manifest))
+
+
+def write_run_results(graph: Graph, report: dict[str, Any]) -> None:
+    """How the last command went."""
+    _write(graph.project.target_path / "run_results.json", _json(graph, report))
+
+
+def read_run_results(target_path: Path) -> dict[str, Any]:
+    """The last command's results; empty where there are none."""
+    try:
+        found: dict[str, Any] = msgspec.json.decode((target_path / "run_results.json").read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return {}
+    return found
+
+
+def _metadata(graph: Graph, generated_at: datetime) -> dict[str, Any]:
+    return {
+        "generated_at": f"{generated_at:%Y-%m-%dT%H:%M:%SZ}",
+        "segflow_version": __version__,
+        "project_name": graph.project.name,
+        "target": graph.project.target.name,
+    }
+
+
+def _plain(node: nodes.Node) -> dict[str, Any]:
+    return {
+        "unique_id": node.id,
+        "name": node.name,
+        "resource_type": node.kind,
+        "package_name": node.package,
+        "original_file_path": node.path,
+        "description": node.description,
+        "tags": list(node.tags),
+        "meta": node.meta,
+    }
+
+
+def _relation(graph: Graph, node: str) -> dict[str, Any]:
+    relation = graph.relations[node]
+    return {
+        "schema": relation.schema,
+        "alias": relation.identifier,
+        "relation_name": str(relation),
+    }
+
+
+def _node(graph: Graph, node_id: str, compilation: Compilation) -> dict[str, Any]:
+    node = graph.nodes[node_id]
+    entry = _plain(node) | {"depends_on": {"nodes": list(graph.parents[node_id])}}
+    if isinstance(node, nodes.DataTest):
+        config: Any = node.config
+        entry |= {"compiled_code": compilation.tests[node_id], "attached_node": node.attached}
+        entry |= {"test_metadata": {"name": node.test, "kwargs": node.arguments}}
+    elif isinstance(node, nodes.Seed):
+        config = node.config
+        entry |= _relation(graph, node_id)
+        entry |= {"columns": {c.name: _column(c) for c in node.columns}}
+    else:
+        parsed = graph.models[node_id]
+        config = parsed.config
+        compiled = compilation.models[node_id]
+        entry |= _relation(graph, node_id)
+        entry |= {
+            "is_segment": parsed.is_segment,
+            "raw_code": parsed.model.text,
+            "compiled_code": compiled.sql,
+            "output_columns": compiled.outline.columns,
+            "columns": {c.name: _column(c) for c in parsed.model.columns},
+        }
+    return entry | {"config": config}
+
+
+def _column(column: nodes.ColumnProperties) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "data_type": column.data_type,
+        "description": column.description,
+        "meta": {**column.meta, **column.config.meta},
+    }
+
+
+def _exposure(graph: Graph, audience: nodes.Audience) -> dict[str, Any]:
+    return _plain(audience) | {
+        "resource_type": "exposure",
+        "type": "audience",
+        "goal": audience.goal,
+        "channel": audience.channel,
+        "purpose": audience.purpose,
+        "destination": audience.destination,
+        "key": audience.key,
+        "fields": dict(audience.fields),
+        "depends_on": {"nodes": list(graph.parents[audience.id])},
+    }
+
+
+def _json(graph: Graph, value: Any) -> str:
+    raw = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=1)
+    return graph.project.environment.scrub(raw.decode()) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole, and only where it changed."""
+    try:
+        if path.read_text("utf-8") == text:
+            return
+    except OSError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text, "utf-8")
+    scratch.replace(path)
+

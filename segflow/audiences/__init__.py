@@ -1,0 +1,1 @@
+"""Evaluated segments in; memberships with their history, user types, reach, audiences and files out."""

@@ -1,0 +1,169 @@
+"""Evaluated segments in; who is in, since when, and who was, out.
+
+A stay is one contact's time in one segment. Open stays are `segments.memberships`, written anew by
+every run; closed ones are appended to `segflow.closed_stays`; `segments.membership_history` is both.
+`entered_at` and `left_at` are the `as_of` of the run that saw it. A rerun of one `as_of` starts from
+the state before it, so that it changes nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from segflow.build.runner import members_table
+from segflow.compile.relations import literal, timestamp
+from segflow.engines.base import SCRATCH, Session
+from segflow.errors import WorkspaceError
+
+# One statement reads this many segments: planning a longer union costs more than it saves.
+BATCH = 100
+
+_NOW = f'{SCRATCH}."members now"'
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How many contacts a segment has at `as_of`, and how many entered and left since its last run."""
+
+    segment: str
+    members: int
+    entered: int
+    left: int
+
+
+def prepare(session: Session, contact_id_type: str) -> None:
+    """Make the tables of memberships where they are missing."""
+    for statement in (
+        "create table if not exists segments.memberships ("
+        f"segment varchar, contact_id {contact_id_type}, entered_at timestamp, entered_run integer)",
+        "create table if not exists segflow.closed_stays ("
+        f"segment varchar, contact_id {contact_id_type}, entered_at timestamp, entered_run integer,"
+        " left_at timestamp, left_run integer)",
+        "create table if not exists segflow.evaluations (run integer, as_of timestamp,"
+        " segment varchar, members bigint, entered bigint, left_count bigint)",
+        "create or replace view segments.membership_history as"
+        " select segment, contact_id, entered_at, left_at, entered_run, left_run"
+        " from segflow.closed_stays union all"
+        " select segment, contact_id, entered_at, null, entered_run, null from segments.memberships",
+        "create or replace view segments.sizes as select run, as_of, cast(as_of as date) as as_of_date,"
+        " row_number() over (partition by segment, cast(as_of as date) order by as_of desc) = 1"
+        " as is_last_of_day, segment, members, entered, left_count as \"left\" from segflow.evaluations",
+    ):
+        session.execute(statement)
+
+
+def check_clock(session: Session, segments: Iterable[str], as_of: datetime) -> None:
+    """Refuse to go back: a segment's history is written forward.
+
+    Raises:
+        WorkspaceError: one of `segments` was evaluated at a later moment already.
+    """
+    if session.relation_type("segflow", "evaluations") is None:
+        return
+    found = session.rows(
+        "select segment, max(as_of) from segflow.evaluations"
+        f" where segment in ({_listed(segments)}) group by segment"
+        f" having max(as_of) > {timestamp(as_of)} order by 2 desc, 1"
+    )
+    if found:
+        raise WorkspaceError(
+            f"`{found[0][0]}` was evaluated as of {found[0][1]} already, and {as_of} is before that",
+            hint="look at the past in a database of its own: another target, or another path",
+        )
+
+
+def gone(session: Session, known: Iterable[str]) -> list[str]:
+    """Segments with open stays that the project no longer has."""
+    rows = session.rows(
+        "select distinct segment from segments.memberships"
+        f" where segment not in ({_listed(known)}) order by 1"
+    )
+    return [row[0] for row in rows]
+
+
+def update(
+    session: Session, evaluated: list[str], removed: list[str], run: int, as_of: datetime
+) -> list[Movement]:
+    """Compare the contacts put aside for each evaluated segment with its open stays.
+
+    Those of `removed` segments are all closed; those of other segments stay as they are.
+    """
+    moved = [*evaluated, *removed]
+    if not moved:
+        return []
+    _gather(session, evaluated)
+    with session.transaction():
+        return _update(session, moved, run, timestamp(as_of))
+
+
+def _gather(session: Session, evaluated: list[str]) -> None:
+    """All segments' contacts in one table."""
+    session.execute(
+        f"create or replace table {_NOW} as select segment, contact_id from segments.memberships limit 0"
+    )
+    for start in range(0, len(evaluated), BATCH):
+        parts = [
+            f"select {literal(name)} as segment, contact_id from {members_table(name)}"
+            for name in evaluated[start : start + BATCH]
+        ]
+        session.execute(f"insert into {_NOW} {' union all '.join(parts)}")
+
+
+def _update(session: Session, moved: list[str], run: int, now: str) -> list[Movement]:
+    chosen = f"segment in ({_listed(moved)})"
+    session.execute(
+        "create or replace temp table stays_before as"
+        " select segment, contact_id, entered_at, entered_run from segments.memberships"
+        f" where {chosen} and entered_at < {now} union all"
+        " select segment, contact_id, entered_at, entered_run from segflow.closed_stays"
+        f" where {chosen} and left_at = {now}"
+    )
+    if session.rows(f"select 1 from segflow.closed_stays where {chosen} and left_at = {now} limit 1"):
+        session.execute(
+            "create or replace table segflow.closed_stays as select * from segflow.closed_stays"
+            f" where not ({chosen} and left_at = {now})"
+        )
+    session.execute(
+        "create or replace temp table stays_left as select * from stays_before"
+        f" anti join {_NOW} using (segment, contact_id)"
+    )
+    session.execute(
+        "insert into segflow.closed_stays select segment, contact_id, entered_at, entered_run,"
+        f" {now}, {run} from stays_left order by segment, contact_id"
+    )
+    session.execute(
+        "create or replace table segments.memberships as"
+        f" select * from segments.memberships where not {chosen} union all"
+        " select segment, contact_id,"
+        f" coalesce(before.entered_at, {now}) as entered_at,"
+        f" coalesce(before.entered_run, {run}) as entered_run"
+        f" from {_NOW} as members left join stays_before as before using (segment, contact_id)"
+        " order by segment, contact_id"
+    )
+    movements = _movements(session, moved, now)
+    session.execute(
+        f"create or replace table segflow.evaluations as select * from segflow.evaluations"
+        f" where not ({chosen} and as_of = {now})"
+    )
+    values = ", ".join(
+        f"({run}, {now}, {literal(m.segment)}, {m.members}, {m.entered}, {m.left})" for m in movements
+    )
+    session.execute(f"insert into segflow.evaluations values {values}")
+    session.execute("drop table stays_before")
+    session.execute("drop table stays_left")
+    return movements
+
+
+def _movements(session: Session, moved: list[str], now: str) -> list[Movement]:
+    counts = session.rows(
+        "select segment, sum(members), sum(entered), sum(gone) from ("
+        f"select segment, count(*) as members, count(*) filter (where entered_at = {now}) as entered,"
+        " 0 as gone from segments.memberships group by segment union all"
+        " select segment, 0, 0, count(*) from stays_left group by segment) group by segment"
+    )
+    found = {row[0]: Movement(row[0], int(row[1]), int(row[2]), int(row[3])) for row in counts}
+    return [found.get(name, Movement(name, 0, 0, 0)) for name in moved]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(literal(name) for name in names) or "null"

@@ -1,0 +1,72 @@
+"""Memberships in; `segments.user_types` (stage, persona and segments of every contact) and
+`segments.reach` (how many of a segment each channel can and may address) out."""
+
+from segflow.audiences.permission import permission_sql
+from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.relations import literal
+from segflow.engines.base import Session
+from segflow.project.nodes import Purpose
+
+# Reach is what marketing could address; a project may give that purpose another basis.
+_MARKETING = "marketing"
+
+
+def write_user_types(session: Session, graph: Graph) -> None:
+    """A view with one row per contact: contact_id, stage, persona, segments.
+
+    The persona is the first, in the order of the project's YAML, whose segment has the contact.
+    """
+    contacts = graph.relations[str(graph.find(CONTACTS))]
+    columns = {name.lower() for name, _ in session.columns(f"select * from {contacts}")}
+    stage = "contacts.stage" if "stage" in columns else "cast(null as varchar)"
+    rows = [
+        f"({literal(p.name)}, {literal(p.segment)}, {p.position})" for p in graph.project.personas
+    ]
+    values = ", ".join(rows) or "(null, null, null)"
+    session.execute(
+        "create or replace view segments.user_types as"
+        f" with personas (persona, segment, place) as (values {values}),"
+        " held as (select contact_id, list(segment order by segment) as segments,"
+        " arg_min(persona, place) as persona"
+        " from segments.memberships left join personas using (segment) group by contact_id)"
+        f" select contacts.contact_id, {stage} as stage, held.persona,"
+        " coalesce(held.segments, []) as segments"
+        f" from {contacts} as contacts left join held on contacts.contact_id = held.contact_id"
+    )
+    session.execute(
+        "comment on view segments.user_types is"
+        " 'Stage, persona and segments of every contact. One row per contact.'"
+    )
+
+
+def write_reach(session: Session, graph: Graph) -> dict[tuple[str, str], int]:
+    """A table with one row per segment and channel: members, reachable, permitted for marketing.
+
+    Returns:
+        Permitted members by segment and channel.
+    """
+    purposes = {purpose.name: purpose for purpose in graph.project.purposes}
+    marketing = purposes.get(_MARKETING) or Purpose(
+        name=_MARKETING, package=graph.project.name, path="", basis="consent"
+    )
+    parts = [
+        f"select segment, {literal(channel.name)} as channel, count(*) as members,"
+        " count(*) filter (where allowed.contact_id is not null"
+        " and held is distinct from 'no_address' and held is distinct from 'unreachable')"
+        " as reachable,"
+        " count(*) filter (where allowed.contact_id is not null and held is null) as permitted"
+        " from segments.memberships as members"
+        f" left join ({permission_sql(graph, channel, marketing)}) as allowed"
+        " on members.contact_id = allowed.contact_id group by segment"
+        for channel in graph.project.channels
+    ]
+    nothing = (
+        "select null::varchar as segment, null::varchar as channel, null::bigint as members,"
+        " null::bigint as reachable, null::bigint as permitted limit 0"
+    )
+    union = " union all ".join(parts) or nothing
+    session.execute(
+        f"create or replace table segments.reach as select * from ({union}) order by segment, channel"
+    )
+    rows = session.rows("select segment, channel, permitted from segments.reach")
+    return {(segment, channel): permitted for segment, channel, permitted in rows}

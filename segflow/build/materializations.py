@@ -1,0 +1,171 @@
+"""One node and its SELECT in, a table or view out: how each materialization is made."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from segflow.compile.relations import Relation, literal, quoted
+from segflow.engines.base import Column, Session
+from segflow.errors import StepError, did_you_mean
+from segflow.project.nodes import ColumnProperties, ModelConfig
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a materialization works on: the final `sql`, and what stands there now (`before`)."""
+
+    relation: Relation
+    config: ModelConfig
+    sql: str
+    before: str | None
+    full_refresh: bool = False
+
+    @property
+    def is_incremental(self) -> bool:
+        """Whether new rows join those that are there."""
+        wanted = self.config.materialized == "incremental" and self.before == "table"
+        refresh = self.config.full_refresh
+        return wanted and not (self.full_refresh if refresh is None else refresh)
+
+
+def materialize(session: Session, build: Build) -> None:
+    """Make the relation of a model, in the transaction that is open.
+
+    Raises:
+        StepError: the engine refuses, or the columns changed where they must not.
+    """
+    if build.is_incremental:
+        _merge_in(session, build)
+    else:
+        kind = "view" if build.config.materialized in ("view", "segment") else "table"
+        if build.before not in (None, kind):
+            session.execute(f"drop {build.before} {build.relation}")
+        session.execute(f"create or replace {kind} {build.relation} as\n{build.sql}")
+
+
+def check_contract(
+    declared: tuple[ColumnProperties, ...], found: list[Column], types: Mapping[str, str]
+) -> None:
+    """Compare the columns of a SELECT with those that its contract names.
+
+    Args:
+        types: the engine's own spelling of each declared type, as `text` is `VARCHAR`.
+
+    Raises:
+        StepError: one is missing, too many, or of another type.
+    """
+    have = {name.lower(): kind for name, kind in found}
+    promised = {column.name.lower(): column for column in declared}
+    problems = []
+    for name, column in promised.items():
+        if name not in have:
+            near = did_you_mean(name, have.keys() - promised.keys())
+            problems.append(f"`{name}` is missing" + (f" ({near})" if near else ""))
+        elif column.data_type and have[name] != types[column.data_type]:
+            problems.append(f"`{name}` is {have[name]}, not {types[column.data_type]}")
+    problems += [f"`{name}` is not in the contract" for name in have if name not in promised]
+    if problems:
+        raise StepError(f"the contract is broken: {'; '.join(problems)}")
+
+
+def comment(
+    session: Session,
+    relation: Relation,
+    kind: str,
+    description: str,
+    columns: tuple[ColumnProperties, ...],
+) -> None:
+    """Write descriptions where BI tools show them."""
+    if description:
+        session.execute(f"comment on {kind} {relation} is {literal(description)}")
+    for column in columns:
+        if column.description:
+            text = literal(column.description.strip())
+            session.execute(f"comment on column {relation}.{quoted(column.name)} is {text}")
+
+
+def _merge_in(session: Session, build: Build) -> None:
+    """Add the rows of the SELECT to the table that is there, by the model's strategy."""
+    config = build.config
+    keys = [config.unique_key] if isinstance(config.unique_key, str) else config.unique_key or []
+    strategy = config.incremental_strategy or ("merge" if keys else "append")
+    if strategy != "append" and not keys:
+        raise StepError(
+            f"the strategy `{strategy}` needs a unique_key", hint="config(unique_key='…')"
+        )
+    name = quoted(f"new__{build.relation.identifier}")
+    session.execute(f"create or replace temp table {name} as\n{build.sql}")
+    columns = _columns_to_write(session, build, name)
+    _STRATEGIES[strategy](session, str(build.relation), name, columns, [quoted(k) for k in keys])
+    session.execute(f"drop table {name}")
+
+
+def _columns_to_write(session: Session, build: Build, new: str) -> list[str]:
+    """The columns to fill, after `on_schema_change` had its say."""
+    config, relation = build.config, build.relation
+    old = dict(session.columns(f"select * from {relation}"))
+    fresh = dict(session.columns(f"select * from {new}"))
+    added = [name for name in fresh if name not in old]
+    gone = [name for name in old if name not in fresh]
+    retyped = [name for name in fresh if name in old and fresh[name] != old[name]]
+    if config.on_schema_change == "fail" and (added or gone or retyped):
+        raise StepError(
+            f"the columns changed: {', '.join(added + gone + retyped)}",
+            hint="run once with --full-refresh, or set on_schema_change",
+        )
+    if config.on_schema_change in ("append_new_columns", "sync_all_columns"):
+        for name in added:
+            session.execute(f"alter table {relation} add column {quoted(name)} {fresh[name]}")
+    if config.on_schema_change == "sync_all_columns":
+        for name in gone:
+            session.execute(f"alter table {relation} drop column {quoted(name)}")
+        for name in retyped:
+            session.execute(
+                f"alter table {relation} alter column {quoted(name)} type {fresh[name]}"
+            )
+    if config.on_schema_change == "ignore":
+        if gone:
+            raise StepError(
+                f"the SELECT no longer has {', '.join(gone)}, which the table has",
+                hint="run once with --full-refresh, or set on_schema_change",
+            )
+        return [quoted(name) for name in fresh if name in old]
+    return [quoted(name) for name in fresh]
+
+
+def _append(
+    session: Session, relation: str, new: str, columns: list[str], keys: list[str]
+) -> None:
+    listed = ", ".join(columns)
+    session.execute(f"insert into {relation} ({listed}) select {listed} from {new}")
+
+
+def _delete_insert(
+    session: Session, relation: str, new: str, columns: list[str], keys: list[str]
+) -> None:
+    listed = ", ".join(keys)
+    session.execute(
+        f"delete from {relation} where ({listed}) in (select distinct ({listed}) from {new})"
+        if len(keys) > 1
+        else f"delete from {relation} where {listed} in (select {listed} from {new})"
+    )
+    _append(session, relation, new, columns, keys)
+
+
+def _merge(session: Session, relation: str, new: str, columns: list[str], keys: list[str]) -> None:
+    on = " and ".join(f"old.{key} = new.{key}" for key in keys)
+    others = [column for column in columns if column not in keys]
+    update = ", ".join(f"{column} = new.{column}" for column in others)
+    listed = ", ".join(columns)
+    values = ", ".join(f"new.{column}" for column in columns)
+    matched = f"when matched then update set {update} " if others else ""
+    session.execute(
+        f"merge into {relation} as old using {new} as new on ({on}) {matched}"
+        f"when not matched then insert ({listed}) values ({values})"
+    )
+
+
+_STRATEGIES: dict[str, Callable[[Session, str, str, list[str], list[str]], None]] = {
+    "append": _append,
+    "delete+insert": _delete_insert,
+    "merge": _merge,
+}

@@ -1,0 +1,1 @@
+"""What is typed in; text, colour and an exit code out."""

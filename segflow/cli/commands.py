@@ -1,0 +1,368 @@
+"""What a user types. The clock is read here, and here every error becomes a line and an exit code."""
+
+import functools
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from segflow import __version__, artifacts, pipeline
+from segflow.cli import render
+from segflow.cli.log import Log
+from segflow.cli.output import as_json, results_of
+from segflow.cli.render import Screen
+from segflow.compile.selection import select
+from segflow.errors import ProjectError, SegflowError
+from segflow.pipeline import Compiled, Options, Report
+from segflow.project import documents
+from segflow.project.config import Environment
+from segflow.project.load import load
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Invocation:
+    """One command as it was typed: its options, and how to answer."""
+
+    def __init__(self, command: str, given: dict[str, Any]):
+        self.environment = Environment()
+        self.command = command
+        self.output = given.pop("output", "text")
+        self.screen = Screen(given.pop("quiet", False) or self.output == "json")
+        self.given = given
+        self.options = Options(
+            command=command,
+            now=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
+            project_dir=Path(given.get("project_dir") or ".").resolve(),
+            target=given.get("target"),
+            variables=_variables(given.get("vars")),
+            selected=tuple(given.get("select") or ()),
+            excluded=tuple(given.get("exclude") or ()),
+            as_of=pipeline.moment(given["as_of"]) if given.get("as_of") else None,
+            threads=given.get("threads"),
+            full_refresh=given.get("full_refresh", False),
+            store_failures=given.get("store_failures", False),
+        )
+
+    def compiled(self) -> Compiled:
+        return pipeline.compile_project(self.options, self.environment)
+
+    def answer(self, results: dict[str, Any], report: Report | None = None) -> None:
+        """Print JSON where it was asked for."""
+        if self.output == "json":
+            click.echo(self.environment.scrub(as_json(self.command, results, report)))
+
+
+def _variables(text: str | None) -> dict[str, Any]:
+    """`--vars '{days: 3}'`: a YAML mapping on one line."""
+    if not text:
+        return {}
+    return documents.parse(text, Path("--vars"))
+
+
+def _options(*names: str) -> Callable[[F], F]:
+    """The options that several commands share, by name."""
+    known = {
+        "project_dir": click.option("--project-dir", help="The folder with segflow.yml.", default="."),
+        "target": click.option("--target", "-t", help="A target of segflow.yml."),
+        "vars": click.option("--vars", help="Vars as YAML, as in '{at_risk_days: 10}'."),
+        "select": click.option("--select", "-s", multiple=True, help="What to choose: names, tag:x, +up, down+."),
+        "exclude": click.option("--exclude", multiple=True, help="What to leave out."),
+        "as_of": click.option("--as-of", help="The moment of the run, UTC."),
+        "threads": click.option("--threads", type=click.IntRange(1), help="Nodes built at a time."),
+        "full_refresh": click.option("--full-refresh", is_flag=True, help="Rebuild incremental models."),
+        "store_failures": click.option("--store-failures", is_flag=True, help="Keep the rows that fail tests."),
+        "resource_type": click.option("--resource-type", help="model, segment, audience, …"),
+        "inline": click.option("--inline", help="A query, with Jinja."),
+        "limit": click.option("--limit", type=click.IntRange(1), default=5, show_default=True),
+        "output": click.option("--output", type=click.Choice(["text", "json"]), default="text"),
+        "quiet": click.option("--quiet", "-q", is_flag=True, help="Print errors only."),
+    }
+
+    def decorate(function: F) -> F:
+        for name in reversed(names):
+            function = known[name](function)
+        return function
+
+    return decorate
+
+
+_EVERY = ("project_dir", "target", "vars", "output", "quiet")
+_CHOICE = ("select", "exclude")
+_RUN = (*_EVERY, *_CHOICE, "as_of", "threads", "full_refresh", "store_failures")
+
+
+def _command(name: str, *options: str) -> Callable[[Callable[..., int]], click.Command]:
+    """A command whose function takes its Invocation and returns the exit code."""
+
+    def decorate(function: Callable[..., int]) -> click.Command:
+        @functools.wraps(function)
+        def guarded(**given: Any) -> int:
+            output = given.get("output", "text")
+            environment = Environment()
+            try:
+                invocation = Invocation(name, given)
+                environment = invocation.environment
+                return function(invocation)
+            except SegflowError as error:
+                return _fail(name, error, output, environment)
+            except KeyboardInterrupt:
+                click.echo("interrupted: nothing was published by this command", err=True)
+                return 130
+
+        return cli.command(name)(_options(*options)(guarded))
+
+    return decorate
+
+
+def _fail(command: str, error: SegflowError, output: str, environment: Environment) -> int:
+    text = environment.scrub(str(error))
+    if output == "json":
+        click.echo(as_json(command, {}, None, [text]))
+    else:
+        click.echo(f"error: {text}", err=True)
+    return error.exit_code
+
+
+class _Group(click.Group):
+    """Exit codes of its own: a wrong command line is 2, like every other error before a start."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except click.exceptions.Exit as error:
+            return error.exit_code
+        except click.ClickException as error:
+            error.show()
+            return 2
+        except click.Abort:
+            return 130
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="segflow %(version)s")
+def cli() -> None:
+    """Customer segmentation as code: SQL models in, segments and audiences out."""
+
+
+def _run(invocation: Invocation, then_deliver: bool) -> int:
+    compiled = invocation.compiled()
+    pipeline.write_artifacts(compiled, invocation.options)
+    with invocation.screen.progress(None) as watch, _log(compiled, invocation) as log:
+        report = pipeline.run(compiled, invocation.options, log.also(watch), then_deliver)
+    return _finish(invocation, compiled, report)
+
+
+def _finish(invocation: Invocation, compiled: Compiled, report: Report) -> int:
+    results = results_of(report)
+    artifacts.write_run_results(
+        compiled.graph, msgspec.json.decode(as_json(invocation.command, results, report))
+    )
+    scrub = invocation.environment.scrub
+    for line in render.summary(report):
+        invocation.screen.say(scrub(line))
+    invocation.answer(results, report)
+    return 0 if report.ok else 1
+
+
+def _log(compiled: Compiled, invocation: Invocation) -> Log:
+    return Log(compiled.project.target_path / "segflow.log", invocation.command)
+
+
+@_command("run", *_RUN)
+def run(invocation: Invocation) -> int:
+    """Build everything, then deliver the audiences."""
+    return _run(invocation, True)
+
+
+@_command("build", *_RUN)
+def build(invocation: Invocation) -> int:
+    """Build seeds, models with their tests, memberships and audiences."""
+    return _run(invocation, False)
+
+
+@_command("seed", *_RUN)
+def seed(invocation: Invocation) -> int:
+    """Load the CSV seeds."""
+    options = invocation.options
+    seeds = ("resource_type:seed",)
+    chosen = tuple(f"{part},resource_type:seed" for text in options.selected for part in text.split())
+    invocation.options = replace(options, selected=chosen or seeds)
+    return _run(invocation, False)
+
+
+@_command("deliver", *_EVERY, *_CHOICE)
+def deliver(invocation: Invocation) -> int:
+    """Deliver the audiences as they were last published."""
+    compiled = invocation.compiled()
+    return _finish(invocation, compiled, pipeline.deliver(compiled, invocation.options))
+
+
+@_command("retry", *_EVERY, "threads", "full_refresh", "store_failures")
+def retry(invocation: Invocation) -> int:
+    """Go on with what the last run left behind, at the same moment."""
+    compiled = invocation.compiled()
+    pipeline.write_artifacts(compiled, invocation.options)
+    with invocation.screen.progress(None) as watch, _log(compiled, invocation) as log:
+        report = pipeline.retry(compiled, invocation.options, log.also(watch))
+    return _finish(invocation, compiled, report)
+
+
+@_command("test", *_EVERY, *_CHOICE, "as_of")
+def test(invocation: Invocation) -> int:
+    """Run data tests and unit tests on what was last published."""
+    compiled = invocation.compiled()
+    report = pipeline.test(compiled, invocation.options, invocation.screen.test)
+    counts = [f"{sum(t.status == s for t in report.tests)} {s}" for s in ("pass", "warn", "error")]
+    invocation.screen.say(f"{', '.join(counts)}")
+    invocation.answer(results_of(report), report)
+    return 0 if report.ok else 1
+
+
+@_command("compile", *_EVERY, *_CHOICE)
+def compile_(invocation: Invocation) -> int:
+    """Check the project and write its SQL to target/compiled."""
+    compiled = invocation.compiled()
+    pipeline.write_artifacts(compiled, invocation.options)
+    chosen = select(compiled.graph, invocation.options.selected, invocation.options.excluded)
+    models = [node for node in compiled.graph.order if node in compiled.compilation.models and node in chosen]
+    if invocation.options.selected:
+        for node in models:
+            invocation.screen.console.print(compiled.compilation.models[node].sql, markup=False)
+    for warning in compiled.compilation.warnings:
+        invocation.screen.say(f"warning  {warning}")
+    where = compiled.project.target_path / "compiled"
+    if not invocation.options.selected:
+        invocation.screen.say(f"{len(models)} models, {len(compiled.compilation.tests)} tests: {where}")
+    sql = {node: compiled.compilation.models[node].sql for node in models}
+    invocation.answer({"models": sql, "warnings": compiled.compilation.warnings})
+    return 0
+
+
+@_command("ls", *_EVERY, *_CHOICE, "resource_type")
+def ls(invocation: Invocation) -> int:
+    """List nodes."""
+    compiled = invocation.compiled()
+    graph = compiled.graph
+    chosen = select(graph, invocation.options.selected, invocation.options.excluded)
+    wanted = invocation.given.get("resource_type")
+    if wanted:
+        chosen &= select(graph, [f"resource_type:{wanted}"])
+    listed = []
+    for node in graph.order:
+        if node in chosen and (wanted or graph.nodes[node].kind not in ("test", "unit_test")):
+            kind = "segment" if node in graph.models and graph.models[node].is_segment else graph.nodes[node].kind
+            listed.append({"unique_id": node, "resource_type": kind, "name": graph.nodes[node].name,
+                           "path": graph.nodes[node].path, "tags": list(graph.nodes[node].tags)})
+            invocation.screen.say(f"{kind}:{graph.nodes[node].name}")
+    invocation.answer({"nodes": listed})
+    return 0
+
+
+@_command("show", *_EVERY, *_CHOICE, "as_of", "inline", "limit")
+def show(invocation: Invocation) -> int:
+    """Show the first rows of a node, or of a query."""
+    compiled = invocation.compiled()
+    given = invocation.given
+    names, rows = pipeline.show(compiled, invocation.options, given["inline"], given["limit"])
+    for line in render.table(names, rows):
+        invocation.screen.console.print(line, markup=False)
+    invocation.answer({"columns": names, "rows": [list(row) for row in rows]})
+    return 0
+
+
+@_command("debug", *_EVERY)
+def debug(invocation: Invocation) -> int:
+    """Check that everything is in place, and what is empty."""
+    compiled = invocation.compiled()
+    engine = pipeline.open_engine(compiled.project)
+    found = pipeline.statuses(compiled, invocation.options)
+    graph = compiled.graph
+    facts = {
+        "segflow": __version__,
+        "python": sys.version.split()[0],
+        "duckdb": version("duckdb"),
+        "project": f"{compiled.project.name} in {compiled.project.root}",
+        "target": f"{compiled.project.target.name}, {engine.location}",
+        "nodes": f"{len(graph.models)} models, {len(graph.segments)} segments,"
+        f" {len(compiled.project.audiences)} audiences",
+        "published": f"{len(found)} relations" if found else "nothing yet: segflow run",
+    }
+    for name, value in facts.items():
+        invocation.screen.say(f"{name:<12}{value}")
+    empty = {}
+    for node, status in found.items():
+        if status.state == "empty" and status.kind == "model" and node in graph.nodes:
+            below = [n for n, s in graph.segments.items() if s.id in graph.descendants(node)]
+            nobody = [n for n in below if found.get(graph.segments[n].id, status).state == "empty"]
+            empty[graph.nodes[node].name] = nobody
+            so = f", so nobody is in {', '.join(nobody)}" if nobody else ""
+            invocation.screen.say(f"{'empty':<12}{graph.nodes[node].name} has no rows{so}")
+        elif status.state == "kept":
+            invocation.screen.say(f"{'kept':<12}{status.relation} since {status.as_of}: {status.reason}")
+    invocation.answer({**facts, "empty": empty})
+    return 0
+
+
+@_command("clean", "project_dir", "target", "output", "quiet")
+def clean(invocation: Invocation) -> int:
+    """Remove target/: compiled SQL, artifacts and the log. The database stays."""
+    project = load(invocation.options.project_dir, invocation.options.target)
+    shutil.rmtree(project.target_path, ignore_errors=True)
+    invocation.screen.say(f"removed {project.target_path}")
+    invocation.answer({"removed": str(project.target_path)})
+    return 0
+
+
+@cli.command("init")
+@click.argument("name")
+def init(name: str) -> int:
+    """Copy the starter into a new folder NAME, ready to run."""
+    try:
+        folder = copy_starter(Path(name))
+    except SegflowError as error:
+        return _fail("init", error, "text", Environment())
+    click.echo(f"{folder} is ready:\n  cd {name}\n  segflow run")
+    return 0
+
+
+def copy_starter(folder: Path) -> Path:
+    """Copy models, seeds, macros and config; the project takes the folder's name.
+
+    Raises:
+        ProjectError: the folder exists already, or its name cannot name a project.
+    """
+    if not folder.name.isidentifier():
+        raise ProjectError(f"`{folder.name}` is no name for a project: letters, digits and _ only")
+    if folder.exists():
+        raise ProjectError(f"{folder} exists already", hint="name a folder that does not")
+    package = Path(__file__).parent.parent
+    starter = package / "starter"
+    if not starter.is_dir():
+        starter = package.parent
+    for part in ("models", "seeds", "macros", "tests/data"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.py")
+        shutil.copytree(starter / part, folder / part, ignore=ignored)
+    text = (starter / "segflow.yml").read_text("utf-8")
+    (folder / "segflow.yml").write_text(_renamed(text, folder.name), "utf-8")
+    (folder / ".gitignore").write_text("/target/\n/warehouse/\n/exports/\n", "utf-8")
+    return folder
+
+
+def _renamed(text: str, name: str) -> str:
+    """The starter's segflow.yml under another project name."""
+    lines = []
+    for line in text.splitlines():
+        if line == "name: starter":
+            line = f"name: {name}"
+        elif line == "  starter:":
+            line = f"  {name}:"
+        lines.append(line)
+    return "\n".join(lines) + "\n"

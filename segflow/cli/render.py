@@ -1,0 +1,261 @@
+"""Reports in, text out: the only place with colour. Never an address, never an id of a contact."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from segflow import __version__
+from segflow.build.data_tests import TestResult
+from segflow.build.plan import Step
+from segflow.build.runner import Result, Watch
+from segflow.pipeline import Report
+
+_MARKS = {
+    "success": "[green]ok[/]  ",
+    "pass": "[green]ok[/]  ",
+    "warn": "[yellow]warn[/]",
+    "error": "[red]FAIL[/]",
+    "held": "[yellow]held[/]",
+}
+_SHOWN_SEGMENTS = 12
+_MINUS = "\N{MINUS SIGN}"
+
+_REASONS = {
+    "excluded": "excluded",
+    "no_address": "no address",
+    "unreachable": "unreachable",
+    "suppressed": "suppressed",
+    "no_consent": "no consent",
+    "unknown_contact": "not in contacts",
+    "no_key": "no key",
+    "same_key": "share a key with another",
+}
+
+
+class Screen:
+    """Standard output for people. `quiet` leaves only what went wrong."""
+
+    def __init__(self, quiet: bool = False):
+        self.console = Console(highlight=False, soft_wrap=True, file=sys.stdout)
+        self.quiet = quiet
+
+    def say(self, text: str = "") -> None:
+        if not self.quiet:
+            self.console.print(text)
+
+    @contextmanager
+    def progress(self, total: int | None) -> Iterator[Watch]:
+        """A bar on a terminal, one line per node elsewhere."""
+        if self.quiet:
+            yield lambda _: None
+        elif self.console.is_terminal:
+            with self._bar(total) as watch:
+                yield watch
+        else:
+            yield self._line
+
+    def _line(self, event: Step | Result) -> None:
+        if isinstance(event, Result):
+            self.say(_result_line(event))
+
+    @contextmanager
+    def _bar(self, total: int | None) -> Iterator[Watch]:
+        columns = (SpinnerColumn(), BarColumn(30), MofNCompleteColumn(), TextColumn("{task.fields[now]}"))
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            task = bar.add_task("", total=total, now="")
+            running: list[str] = []
+
+            def watch(event: Step | Result) -> None:
+                name = event.node.rpartition(".")[2]
+                if isinstance(event, Step):
+                    running.append(name)
+                else:
+                    if name in running:
+                        running.remove(name)
+                    bar.advance(task)
+                    if not event.is_good:
+                        bar.console.print(_result_line(event))
+                bar.update(task, now=", ".join(running))
+
+            yield watch
+
+    def test(self, result: TestResult) -> None:
+        self.say(f"  {_MARKS[result.status]}  {escape(result.name)}")
+        if result.message:
+            self.say(f"        {escape(result.message)}")
+
+
+def _result_line(result: Result) -> str:
+    rows = f"  {result.rows:,} rows" if result.rows is not None else ""
+    line = f"  {_MARKS[result.status]}  {escape(result.relation)}{rows}  {result.seconds:.2f} s"
+    return f"{line}\n        {escape(result.message)}" if result.message and not result.is_good else line
+
+
+def heading(report: Report) -> str:
+    run = f"   run {report.run:04}" if report.run else ""
+    commit = f"   commit {report.git_commit}" if report.git_commit else ""
+    return (
+        f"segflow {__version__}   {report.project} → {report.target}"
+        f"   as of {_minute(report.as_of)} UTC{run}{commit}"
+    )
+
+
+def summary(report: Report) -> Iterator[str]:
+    """What a run did, in people."""
+    yield ""
+    yield f"[bold]{heading(report)}[/]"
+    yield ""
+    yield from _nodes(report)
+    yield from _segments(report)
+    yield from _audiences(report)
+    yield from _warnings(report)
+    yield ""
+    yield f"{_spent(report)}      report: target/run_results.json"
+    yield ""
+    yield from _ending(report)
+
+
+def _nodes(report: Report) -> Iterator[str]:
+    sources = [r for r in report.results if r.kind == "source"]
+    if sources:
+        late = [r for r in sources if not r.is_good]
+        fresh = len(sources) - len(late)
+        more = f", {len(late)} late" if late else ""
+        yield f"Sources   {fresh:>3} fresh{more}".ljust(32) + "; ".join(r.message for r in late)
+    models = [r for r in report.results if r.kind in ("seed", "model", "segment")]
+    bad = [r for r in models if not r.is_good]
+    kept = f", {len(bad)} kept" if bad else ""
+    yield f"Models    {len(models) - len(bad):>3} built{kept}".ljust(32) + _kept(report, bad)
+    tests = [t for r in report.results for t in r.tests]
+    warned = [t for t in tests if t.status == "warn"]
+    failed = [t for t in tests if t.status == "error"]
+    passed = len(tests) - len(warned) - len(failed)
+    counts = [f"{passed:>3} passed"]
+    counts += [f"{len(failed)} failed"] if failed else []
+    counts += [f"{len(warned)} warned"] if warned else []
+    yield f"Tests     {', '.join(counts)}".ljust(32) + "; ".join(escape(t.message) for t in warned[:2])
+    for name, segments in report.nobody.items():
+        so = f", so nobody is in {', '.join(segments)}" if segments else ""
+        yield f"Empty     {name} has no rows{so}"
+
+
+def _kept(report: Report, bad: list[Result]) -> str:
+    if not bad:
+        return ""
+    names = ", ".join(r.name for r in bad[:4]) + (f" and {len(bad) - 4} more" if len(bad) > 4 else "")
+    moments = sorted({m for r in bad if (m := report.kept_since.get(r.node))})
+    return f"kept as of {_minute(moments[0])}: {names}" if moments else f"never built: {names}"
+
+
+def _segments(report: Report) -> Iterator[str]:
+    held = [r for r in report.results if r.kind == "segment" and not r.is_good]
+    if not report.movements and not held:
+        return
+    yield ""
+    yield f"{'Segments':<32}{'members':>10}{'mailable':>11}{'entered':>10}{'left':>9}"
+    ordered = sorted(report.movements, key=lambda m: (-(m.entered + m.left), m.segment))
+    for move in ordered[:_SHOWN_SEGMENTS]:
+        mail = report.mailable.get(move.segment)
+        mailable = "" if mail is None else f"{mail:,}"
+        entered = f"+{move.entered:,}" if move.entered else "0"
+        left = f"{_MINUS}{move.left:,}" if move.left else "0"
+        yield f"  {move.segment:<30}{move.members:>10,}{mailable:>11}{entered:>10}{left:>9}"
+    for result in held:
+        since = report.kept_since.get(result.node)
+        kept = f"kept since {_minute(since)}" if since else "never evaluated"
+        yield f"  [yellow]{result.name:<30}{kept}, {escape(result.message.splitlines()[0])}[/]"
+    more = len(ordered) - _SHOWN_SEGMENTS
+    if more > 0:
+        yield f"  … {more} more: segflow ls --resource-type segment"
+    if report.stages:
+        counts = " · ".join(f"{stage} {count:,}" for stage, count in report.stages.items())
+        yield f"  stage      {counts}"
+
+
+def _audiences(report: Report) -> Iterator[str]:
+    results = [r for r in report.results if r.kind == "audience"]
+    if not results and not report.deliveries:
+        return
+    delivered = {d.audience: d for d in report.deliveries}
+    built = {b.audience: b for b in report.audiences}
+    names = dict.fromkeys([*(r.name for r in results), *delivered])
+    yield ""
+    yield f"{'Audiences':<32}{'rows':>10}   file"
+    for name in names:
+        result = next((r for r in results if r.name == name), None)
+        delivery = delivered.get(name)
+        if result and not result.is_good:
+            yield f"  [yellow]{name:<30}{'–':>10}   HELD  {escape(result.message)}[/]"
+            continue
+        rows = result.rows if result else delivery.rows if delivery else None
+        where = "not delivered" if delivery is None else delivery.path or f"FAILED  {delivery.message}"
+        yield f"  {name:<30}{rows or 0:>10,}   {escape(where)}"
+        if name in built and built[name].held:
+            yield f"  {'':<30}{'':>10}   [dim]{_why(built[name].candidates, built[name].held)}[/]"
+
+
+def _why(candidates: int, held: dict[str, int]) -> str:
+    reasons = [f"{count:,} {_REASONS.get(name, name)}" for name, count in held.items()]
+    return f"of {candidates:,} members: {', '.join(reasons)}"
+
+
+def _warnings(report: Report) -> Iterator[str]:
+    if report.warnings:
+        yield ""
+        yield from (f"[yellow]warning[/]  {escape(text)}" for text in report.warnings)
+
+
+def _spent(report: Report) -> str:
+    kinds = {"models": ("seed", "model", "source"), "segments": ("segment",)}
+    parts = []
+    for label, members in kinds.items():
+        seconds = sum(r.seconds for r in report.results if r.kind in members)
+        parts.append(f"{label} {seconds:.1f} s")
+    return " · ".join(parts)
+
+
+def _ending(report: Report) -> Iterator[str]:
+    """The last lines: what is left to do, as a command to type."""
+    failed = [r for r in report.results if r.status == "error"]
+    held = [r for r in report.results if r.status == "held"]
+    unsent = [d for d in report.deliveries if d.state == "error"]
+    if report.ok:
+        yield "[green]All delivered.[/]" if report.deliveries else "[green]All built.[/]"
+        return
+    for result in failed:
+        yield f"[red]{result.name}[/]: {escape(result.message)}"
+    for delivery in unsent:
+        yield f"[red]{delivery.audience}[/]: {escape(delivery.message)}"
+    audiences = sum(r.kind == "audience" for r in held)
+    yield (
+        f"{len(failed) + len(unsent)} failed, {len(held)} held back"
+        f" ({audiences} of them audiences). Nothing else waited for them."
+    )
+    late = [r.name for r in failed if r.kind == "source"]
+    when = f"when {', '.join(late)} has arrived" if late else "when it is mended"
+    command = "segflow deliver" if unsent and not failed else "segflow retry"
+    yield f"  {when:<34}{command}"
+
+
+def table(names: list[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
+    """Rows under their names, as wide as they are."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(n), *(len(row[i]) for row in cells), 0) if cells else len(n) for i, n in enumerate(names)]
+    yield "  ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)).rstrip()
+    yield "  ".join("─" * width for width in widths)
+    for row in cells:
+        yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"

@@ -1,0 +1,41 @@
+"""What is known of a SELECT from outside. Kept apart from the parser, which is slow to import."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+Columns = tuple[str, ...]
+
+
+class Problem(Struct, frozen=True):
+    """Something wrong at a line of compiled SQL; `word` is the text to look for in the source."""
+
+    message: str
+    line: int | None = None
+    hint: str | None = None
+    word: str | None = None
+
+
+class Outline(Struct, frozen=True):
+    """What a SELECT shows from outside.
+
+    `columns` are lower case and in order, None where they cannot be known. `clocks` make the result
+    depend on when or how often it runs; `unstable` are calls whose ties differ between runs.
+    """
+
+    columns: Columns | None = None
+    problems: tuple[Problem, ...] = ()
+    clocks: tuple[Problem, ...] = ()
+    unstable: tuple[Problem, ...] = ()
+
+
+def outline(sql: str, known: Mapping[str, Columns | None]) -> Outline:
+    """Parse one SELECT and resolve its columns.
+
+    Args:
+        known: columns of the tables it may read, keyed by `schema.name` in lower case.
+    """
+    # Only a model that changed since the last command needs the parser.
+    from segflow.compile import statements
+
+    return statements.outline(sql, known)

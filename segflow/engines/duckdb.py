@@ -1,0 +1,226 @@
+"""DuckDB: a run works on a copy of the published file and then takes its place."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from msgspec import Struct, ValidationError, convert
+
+from segflow.engines.base import Column, EngineError, Row
+from segflow.errors import ProjectError, WorkspaceError
+
+# Readers with DuckDB 1.4 and later, which most BI tools embed, can open this format.
+_FORMAT = "STORAGE_VERSION 'v1.4.0', RECOVERY_MODE no_wal_writes"
+_FICLONE = 0x40049409
+_EXPORT = {
+    "csv": "(FORMAT csv, HEADER)",
+    "jsonl": "(FORMAT json, ARRAY false)",
+    "parquet": "(FORMAT parquet, COMPRESSION zstd)",
+}
+
+
+class DuckDBSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`path` is relative to the project; `memory_limit` as DuckDB writes it, as in `4GB`."""
+
+    path: str = "warehouse/segflow.duckdb"
+    memory_limit: str | None = None
+    temp_directory: str | None = None
+
+
+class DuckDB:
+    """One database file, published by replacing it."""
+
+    def __init__(self, settings: dict[str, Any], root: Path, threads: int):
+        try:
+            self._settings = convert(settings, DuckDBSettings)
+        except ValidationError as error:
+            raise ProjectError(f"the target's settings are wrong: {error}") from None
+        self._path = root / self._settings.path
+        self._copy = self._path.with_name(f"{self._path.name}.run-{os.getpid()}")
+        self._threads = threads
+        self._building = False
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._cursors: set[duckdb.DuckDBPyConnection] = set()
+
+    @property
+    def location(self) -> Path:
+        return self._path
+
+    def exists(self) -> bool:
+        return self._path.exists()
+
+    def open_run(self) -> None:
+        self._close()
+        wal = self._path.with_name(f"{self._path.name}.wal")
+        if wal.exists():
+            raise WorkspaceError(
+                f"{wal} lies beside the database: something else writes to it",
+                hint="segflow alone writes this file; close the writer, or remove the .wal if it is left over",
+            )
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            for left_over in self._path.parent.glob(f"{self._path.name}.run-*"):
+                left_over.unlink()
+            if self._path.exists():
+                _copy(self._path, self._copy)
+        except OSError as error:
+            raise WorkspaceError(f"cannot work in {self._path.parent}: {error.strerror}") from None
+        self._building = True
+        self._connect(self._copy, _FORMAT)
+
+    def commit_run(self) -> None:
+        connection = self._connected()
+        connection.execute("CHECKPOINT db")
+        self._close()
+        with self._copy.open("rb") as file:
+            os.fsync(file.fileno())
+        self._copy.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+        self._building = False
+
+    def discard_run(self) -> None:
+        self._close()
+        if self._building:
+            self._copy.unlink(missing_ok=True)
+        self._building = False
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator["DuckDBSession"]:
+        if self._connection is None:
+            self._connect(self._path, "READ_ONLY")
+        cursor = self._connected().cursor()
+        self._cursors.add(cursor)
+        try:
+            cursor.execute("USE db")
+            yield DuckDBSession(cursor)
+        finally:
+            self._cursors.discard(cursor)
+            cursor.close()
+
+    def interrupt(self) -> None:
+        for cursor in list(self._cursors):
+            cursor.interrupt()
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        assert self._connection is not None
+        return self._connection
+
+    def _connect(self, path: Path, options: str) -> None:
+        connection = duckdb.connect(":memory:", config=self._config())
+        quoted = str(path).replace("'", "''")
+        try:
+            connection.execute("SET GLOBAL TimeZone = 'UTC'")
+            connection.execute(f"ATTACH '{quoted}' AS db ({options})")
+        except duckdb.Error as error:
+            connection.close()
+            if self._building:
+                self._copy.unlink(missing_ok=True)
+            self._building = False
+            raise WorkspaceError(
+                f"{self._path} cannot be opened: {_line(error)}",
+                hint="a newer DuckDB may have written it; update segflow, or name another path",
+            ) from None
+        self._connection = connection
+
+    def _config(self) -> dict[str, str | int]:
+        config: dict[str, str | int] = {"threads": max(self._threads, os.cpu_count() or 1)}
+        if self._settings.memory_limit:
+            config["memory_limit"] = self._settings.memory_limit
+        folder = self._settings.temp_directory or str(self._path.parent / ".tmp")
+        config["temp_directory"] = folder
+        return config
+
+    def _close(self) -> None:
+        for cursor in list(self._cursors):
+            cursor.close()
+        self._cursors.clear()
+        if self._connection is not None:
+            self._connection.execute("USE memory")
+            self._connection.execute("DETACH db")
+            self._connection.close()
+            self._connection = None
+
+
+class DuckDBSession:
+    """A cursor on the attached database."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection):
+        self._cursor = cursor
+
+    def execute(self, sql: str) -> None:
+        try:
+            self._cursor.execute(sql)
+        except duckdb.Error as error:
+            raise EngineError(_line(error)) from None
+
+    def rows(self, sql: str) -> list[Row]:
+        return self.query(sql)[1]
+
+    def query(self, sql: str) -> tuple[list[str], list[Row]]:
+        self.execute(sql)
+        try:
+            rows = self._cursor.fetchall()
+        except duckdb.Error as error:
+            raise EngineError(_line(error)) from None
+        return [column[0] for column in self._cursor.description or []], rows
+
+    def columns(self, query: str) -> list[Column]:
+        return [(row[0], row[1]) for row in self.rows(f"DESCRIBE {query}")]
+
+    def relation_type(self, schema: str, name: str) -> str | None:
+        found = self.rows(
+            "SELECT table_type FROM information_schema.tables WHERE table_catalog = 'db'"
+            f" AND lower(table_schema) = lower({_literal(schema)})"
+            f" AND lower(table_name) = lower({_literal(name)})"
+        )
+        return {"BASE TABLE": "table", "VIEW": "view"}.get(found[0][0]) if found else None
+
+    def load_csv(self, relation: str, path: Path, types: Mapping[str, str], delimiter: str) -> None:
+        given = ", ".join(f"{_literal(name)}: {_literal(kind)}" for name, kind in types.items())
+        options = f", types = {{{given}}}" if types else ""
+        self.execute(
+            f"CREATE OR REPLACE TABLE {relation} AS SELECT * FROM read_csv({_literal(str(path))},"
+            f" header = true, delim = {_literal(delimiter)}, quote = '\"', escape = '\"',"
+            f" null_padding = false, sample_size = -1{options})"
+        )
+
+    def export(self, query: str, path: Path, file_format: str) -> int:
+        self.execute(f"COPY ({query}) TO {_literal(str(path))} {_EXPORT[file_format]}")
+        return int(self._cursor.fetchall()[0][0])
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(duckdb.Error):
+                self._cursor.execute("ROLLBACK")
+            raise
+        self.execute("COMMIT")
+
+
+def _copy(source: Path, copy: Path) -> None:
+    """Copy a file that nobody writes, sharing its blocks where the file system can."""
+    with source.open("rb") as old, copy.open("wb") as new:
+        try:
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+        except OSError:
+            shutil.copyfile(source, copy)
+
+
+def _line(error: duckdb.Error) -> str:
+    """DuckDB's message in one line: without its heading, and without the statement."""
+    text = str(error).partition("\nLINE ")[0].strip()
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,180 @@
+"""segflow's own tables in the database: the schema's version, runs, and the steps of each.
+
+`segflow.runs` has one row per run; `segflow.steps` one row per run and node; `segments.status` one
+row per node with how fresh it is. Times are UTC.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from segflow import __version__
+from segflow.compile.relations import literal, timestamp
+from segflow.engines.base import Session
+from segflow.errors import WorkspaceError
+
+SCHEMA_VERSION = 1
+
+_TABLES = """
+create schema if not exists segflow;
+create schema if not exists segments;
+create table if not exists segflow.schema_version (version integer);
+create table if not exists segflow.runs (
+    run integer, as_of timestamp, command varchar, target varchar, vars varchar,
+    started_at timestamp, finished_at timestamp, segflow_version varchar, git_commit varchar,
+    is_ok boolean
+);
+create table if not exists segflow.steps (
+    run integer, node varchar, kind varchar, relation varchar, status varchar, reason varchar,
+    row_count bigint, seconds double
+);
+create table if not exists segments.status (
+    relation varchar, kind varchar, node varchar, as_of timestamp, run integer, state varchar,
+    reason varchar
+);
+"""
+
+
+class Step(Struct, frozen=True):
+    """How one node fared: `status` is `success`, `warn`, `error` or `held`."""
+
+    node: str
+    kind: str
+    relation: str
+    status: str
+    reason: str
+    rows: int | None
+    seconds: float
+
+
+class Run(Struct, frozen=True):
+    """One execution. `variables` are those of the command line."""
+
+    run: int
+    as_of: datetime
+    command: str
+    target: str
+    variables: dict[str, object]
+    started_at: datetime
+    git_commit: str | None
+
+
+class Status(Struct, frozen=True):
+    """How fresh a relation is: `as_of` and `run` of its last good build."""
+
+    relation: str
+    kind: str
+    node: str
+    as_of: datetime | None
+    run: int | None
+    state: str
+    reason: str
+
+
+def prepare(session: Session) -> None:
+    """Make segflow's own tables where they are missing.
+
+    Raises:
+        WorkspaceError: a newer segflow wrote this database.
+    """
+    for statement in _TABLES.split(";"):
+        if statement.strip():
+            session.execute(statement)
+    found = session.rows("select max(version) from segflow.schema_version")[0][0]
+    if found is None:
+        session.execute(f"insert into segflow.schema_version values ({SCHEMA_VERSION})")
+    elif found > SCHEMA_VERSION:
+        raise WorkspaceError(
+            f"the database was written by a newer segflow (its schema is {found}, this one knows"
+            f" {SCHEMA_VERSION})",
+            hint="update segflow: pip install --upgrade segflow",
+        )
+
+
+def next_run(session: Session) -> int:
+    return int(session.rows("select coalesce(max(run), 0) + 1 from segflow.runs")[0][0])
+
+
+def last_run(session: Session) -> Run | None:
+    """The run before this one, None where there was none."""
+    rows = session.rows(
+        "select run, as_of, command, target, vars, started_at, git_commit"
+        " from segflow.runs order by run desc limit 1"
+    )
+    if not rows:
+        return None
+    run, as_of, command, target, variables, started_at, commit = rows[0]
+    return Run(run, as_of, command, target, msgspec.json.decode(variables), started_at, commit)
+
+
+def left_behind(session: Session, run: int) -> set[str]:
+    """The nodes that failed or were held back in `run`."""
+    rows = session.rows(
+        f"select node from segflow.steps where run = {run} and status in ('error', 'held')"
+    )
+    return {row[0] for row in rows}
+
+
+def statuses(session: Session) -> dict[str, Status]:
+    """The state of every relation, by node."""
+    rows = session.rows(
+        "select relation, kind, node, as_of, run, state, reason from segments.status"
+    )
+    return {row[2]: Status(*row) for row in rows}
+
+
+def record(
+    session: Session, run: Run, steps: Iterable[Step], finished_at: datetime, nodes: set[str]
+) -> None:
+    """Write a run down. `nodes` are all that the project has: the rest leaves `segments.status`."""
+    steps = list(steps)
+    is_ok = not any(step.status in ("error", "held") for step in steps)
+    variables = msgspec.json.encode(run.variables).decode()
+    session.execute(
+        f"insert into segflow.runs values ({run.run}, {timestamp(run.as_of)},"
+        f" {literal(run.command)}, {literal(run.target)}, {literal(variables)},"
+        f" {timestamp(run.started_at)}, {timestamp(finished_at)}, {literal(__version__)},"
+        f" {literal(run.git_commit) if run.git_commit else 'null'}, {is_ok})"
+    )
+    _insert(
+        session,
+        "segflow.steps",
+        [
+            (run.run, s.node, s.kind, s.relation, s.status, s.reason, s.rows, round(s.seconds, 3))
+            for s in steps
+        ],
+    )
+    known = {node: status for node, status in statuses(session).items() if node in nodes}
+    for step in steps:
+        if step.kind in ("seed", "model", "segment", "audience"):
+            known[step.node] = _status(step, run, known.get(step.node))
+    ordered = sorted(known.values(), key=lambda status: (status.kind, status.relation))
+    session.execute("create or replace table segments.status as from segments.status limit 0")
+    _insert(session, "segments.status", [msgspec.structs.astuple(status) for status in ordered])
+
+
+def _status(step: Step, run: Run, before: Status | None) -> Status:
+    if step.status in ("success", "warn"):
+        state = "empty" if step.rows == 0 else "fresh"
+        return Status(step.relation, step.kind, step.node, run.as_of, run.run, state, "")
+    as_of, last = (before.as_of, before.run) if before else (None, None)
+    state = "kept" if as_of else "empty"
+    return Status(step.relation, step.kind, step.node, as_of, last, state, step.reason)
+
+
+def _insert(session: Session, table: str, rows: list[tuple[object, ...]]) -> None:
+    for start in range(0, len(rows), 1000):
+        values = ", ".join(
+            f"({', '.join(_value(value) for value in row)})" for row in rows[start : start + 1000]
+        )
+        session.execute(f"insert into {table} values {values}")
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, datetime):
+        return timestamp(value)
+    return literal(value) if isinstance(value, str) else str(value)

@@ -1,0 +1,1 @@
+"""Files in, `Project` out: YAML, SQL and CSV read, typed and located, nothing rendered or run."""

@@ -1,0 +1,417 @@
+"""What a project is made of: the shapes of its YAML, and the nodes read from its files.
+
+Structs that end in `Properties` or `Config` are YAML shapes with strict keys. The others are nodes.
+A node's `origin` says which place in which YAML file speaks of it.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from segflow.errors import Location
+from segflow.project.documents import locate
+
+GOALS = (
+    "inform",
+    "convert",
+    "renew",
+    "upsell",
+    "cross_sell",
+    "feedback",
+    "content",
+    "promote_feature",
+    "promote_product",
+)
+
+Severity = Literal["error", "warn", "ERROR", "WARN"]
+Tree = dict[str, Any]
+
+
+class Shape(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A mapping in YAML that takes just these keys."""
+
+
+# ── config ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Contract(Shape):
+    enforced: bool = False
+
+
+class ModelConfig(Shape):
+    enabled: bool = True
+    materialized: Literal["view", "table", "incremental", "ephemeral", "segment"] = "view"
+    schema: str | None = None
+    alias: str | None = None
+    tags: str | list[str] = []
+    meta: dict[str, Any] = {}
+    unique_key: str | list[str] | None = None
+    incremental_strategy: Literal["append", "delete+insert", "merge"] | None = None
+    on_schema_change: Literal["ignore", "fail", "append_new_columns", "sync_all_columns"] = "ignore"
+    full_refresh: bool | None = None
+    contract: Contract = Contract()
+
+
+class SeedConfig(Shape):
+    enabled: bool = True
+    schema: str | None = None
+    alias: str | None = None
+    tags: str | list[str] = []
+    meta: dict[str, Any] = {}
+    column_types: dict[str, str] = {}
+    delimiter: str = ","
+
+
+class DataTestConfig(Shape):
+    enabled: bool = True
+    severity: Severity = "error"
+    where: str | None = None
+    error_if: str = "!= 0"
+    warn_if: str = "!= 0"
+    store_failures: bool | None = None
+    tags: str | list[str] = []
+    meta: dict[str, Any] = {}
+
+
+class SourceConfig(Shape):
+    enabled: bool = True
+    external_location: str | None = None
+    loaded_at_field: str | None = None
+    freshness: "Freshness | None" = None
+    tags: str | list[str] = []
+    meta: dict[str, Any] = {}
+
+
+class NodeConfig(Shape):
+    """What can be said of any other node."""
+
+    enabled: bool = True
+    tags: str | list[str] = []
+    meta: dict[str, Any] = {}
+
+
+# ── YAML properties ───────────────────────────────────────────────────────────────────────────
+
+
+class ColumnProperties(Shape):
+    name: str
+    data_type: str | None = None
+    description: str = ""
+    data_tests: list[Any] = []
+    tests: list[Any] = []
+    meta: dict[str, Any] = {}
+    tags: str | list[str] = []
+    config: NodeConfig = NodeConfig()
+
+
+class ModelProperties(Shape):
+    name: str
+    description: str = ""
+    config: dict[str, Any] = {}
+    columns: list[ColumnProperties] = []
+    data_tests: list[Any] = []
+    tests: list[Any] = []
+    meta: dict[str, Any] = {}
+
+
+class Period(Shape):
+    count: int
+    period: Literal["minute", "hour", "day"]
+
+
+class Freshness(Shape):
+    warn_after: Period | None = None
+    error_after: Period | None = None
+    filter: str | None = None
+
+
+class TableProperties(Shape):
+    name: str
+    identifier: str | None = None
+    description: str = ""
+    loaded_at_field: str | None = None
+    freshness: Freshness | None = None
+    columns: list[ColumnProperties] = []
+    data_tests: list[Any] = []
+    tests: list[Any] = []
+    config: SourceConfig = SourceConfig()
+    meta: dict[str, Any] = {}
+    tags: str | list[str] = []
+
+
+class SourceProperties(Shape):
+    name: str
+    schema: str | None = None
+    description: str = ""
+    loaded_at_field: str | None = None
+    freshness: Freshness | None = None
+    config: SourceConfig = SourceConfig()
+    meta: dict[str, Any] = {}
+    tags: str | list[str] = []
+    tables: list[TableProperties] = []
+
+
+class GivenProperties(Shape):
+    input: str
+    rows: list[dict[str, Any]] | str | None = None
+    format: Literal["dict", "csv", "sql"] = "dict"
+
+
+class ExpectProperties(Shape):
+    rows: list[dict[str, Any]] | str
+    format: Literal["dict", "csv", "sql"] = "dict"
+
+
+class Overrides(Shape):
+    as_of: str | None = None
+    vars: dict[str, Any] = {}
+    macros: dict[str, Any] = {}
+
+
+class UnitTestProperties(Shape):
+    name: str
+    model: str
+    given: list[GivenProperties]
+    expect: ExpectProperties
+    description: str = ""
+    overrides: Overrides = Overrides()
+    config: NodeConfig = NodeConfig()
+
+
+class SingularTestProperties(Shape):
+    name: str
+    description: str = ""
+    config: DataTestConfig = DataTestConfig()
+
+
+class MacroProperties(Shape):
+    name: str
+    description: str = ""
+    arguments: list[dict[str, Any]] = []
+
+
+class PersonaProperties(Shape):
+    name: str
+    segment: str
+    label: str = ""
+    description: str = ""
+    config: NodeConfig = NodeConfig()
+    meta: dict[str, Any] = {}
+
+
+class GoalProperties(Shape):
+    name: str
+    description: str = ""
+    config: NodeConfig = NodeConfig()
+    meta: dict[str, Any] = {}
+
+
+class PurposeProperties(Shape):
+    name: str
+    basis: Literal["consent", "opt_out", "contract"] = "consent"
+    description: str = ""
+    config: NodeConfig = NodeConfig()
+    meta: dict[str, Any] = {}
+
+
+class ChannelProperties(Shape):
+    name: str
+    address: str
+    description: str = ""
+    reachable: str | None = None
+    suppress: list[str] = []
+    consent: Literal["required", "none"] = "required"
+    config: NodeConfig = NodeConfig()
+    meta: dict[str, Any] = {}
+
+
+class FieldProperties(Shape):
+    column: str
+
+
+class AudienceProperties(Shape):
+    name: str
+    channel: str
+    destination: str
+    key: str
+    fields: dict[str, str | FieldProperties]
+    description: str = ""
+    goal: str | None = None
+    purpose: str = "marketing"
+    segments: list[str] = []
+    exclude: list[str] = []
+    user_types: Literal["all"] | None = None
+    config: NodeConfig = NodeConfig()
+    meta: dict[str, Any] = {}
+
+
+class Properties(Shape):
+    """One YAML file below the paths of models, seeds, macros or tests."""
+
+    version: int = 2
+    models: list[ModelProperties] = []
+    seeds: list[ModelProperties] = []
+    sources: list[SourceProperties] = []
+    macros: list[MacroProperties] = []
+    data_tests: list[SingularTestProperties] = []
+    unit_tests: list[UnitTestProperties] = []
+    personas: list[PersonaProperties] = []
+    goals: list[GoalProperties] = []
+    purposes: list[PurposeProperties] = []
+    channels: list[ChannelProperties] = []
+    audiences: list[AudienceProperties] = []
+
+
+# ── nodes ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class Origin(Struct, frozen=True):
+    """A place in a YAML file of the project, as `$.models[2]`."""
+
+    path: Path
+    pointer: str
+
+    def location(self, below: str = "") -> Location:
+        return locate(self.path, self.pointer + below)
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """What every node has. `path` is relative to the root of its `package`."""
+
+    kind: str
+    name: str
+    package: str
+    path: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    meta: dict[str, Any] = {}
+    origin: Origin | None = None
+
+    @property
+    def id(self) -> str:
+        """dbt's unique id, as in `model.starter.contacts`."""
+        return f"{self.kind}.{self.package}.{self.name}"
+
+
+class Model(Node, frozen=True, kw_only=True):
+    """A SELECT in a file. `config` holds what folders and YAML say; the file may say more."""
+
+    kind: str = "model"
+    file: Path
+    text: str
+    config: dict[str, Any] = {}
+    columns: tuple[ColumnProperties, ...] = ()
+
+
+class Seed(Node, frozen=True, kw_only=True):
+    """A CSV file that is loaded as a table; `header` is its first line."""
+
+    kind: str = "seed"
+    file: Path
+    config: SeedConfig
+    header: tuple[str, ...]
+    columns: tuple[ColumnProperties, ...] = ()
+
+
+class Source(Node, frozen=True, kw_only=True):
+    """A table or file that somebody else writes; its `name` is `<source>.<table>`.
+
+    `external_location` is what stands after FROM where the data is a file, else None.
+    """
+
+    kind: str = "source"
+    source_name: str
+    table: str
+    schema: str
+    identifier: str
+    external_location: str | None = None
+    loaded_at_field: str | None = None
+    freshness: Freshness | None = None
+    columns: tuple[ColumnProperties, ...] = ()
+
+
+class DataTest(Node, frozen=True, kw_only=True):
+    """A query that returns the rows that are wrong.
+
+    A generic test has `test`, `arguments` and the node it is `attached` to (with `column` perhaps);
+    a singular one has `file` and `text`.
+    """
+
+    kind: str = "test"
+    config: DataTestConfig
+    test: str | None = None
+    arguments: dict[str, Any] = {}
+    attached: str | None = None
+    column: str | None = None
+    file: Path | None = None
+    text: str = ""
+
+
+class UnitTest(Node, frozen=True, kw_only=True):
+    kind: str = "unit_test"
+    model: str
+    given: tuple[GivenProperties, ...]
+    expect: ExpectProperties
+    overrides: Overrides
+
+
+class Persona(Node, frozen=True, kw_only=True):
+    kind: str = "persona"
+    label: str
+    segment: str
+    position: int
+
+
+class Goal(Node, frozen=True, kw_only=True):
+    kind: str = "goal"
+
+
+class Purpose(Node, frozen=True, kw_only=True):
+    kind: str = "purpose"
+    basis: str
+
+
+class Channel(Node, frozen=True, kw_only=True):
+    """`address` and `reachable` are columns of ref('contacts')."""
+
+    kind: str = "channel"
+    address: str
+    reachable: str | None
+    suppress: tuple[str, ...]
+    needs_consent: bool
+
+
+class Audience(Node, frozen=True, kw_only=True):
+    """`fields` pairs the tool's names with columns, in the order of the file."""
+
+    kind: str = "audience"
+    goal: str | None
+    segments: tuple[str, ...]
+    exclude: tuple[str, ...]
+    user_types: bool
+    channel: str
+    purpose: str
+    destination: str
+    key: str
+    fields: tuple[tuple[str, str], ...]
+
+
+class Destination(Node, frozen=True, kw_only=True):
+    """`settings` are the destination type's own keys, decoded by its plug-in."""
+
+    kind: str = "destination"
+    type: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class MacroFile(Struct, frozen=True):
+    package: str
+    file: Path
+    text: str
+
+
+def tag_tuple(*tags: str | list[str]) -> tuple[str, ...]:
+    """Tags of several layers as one: in order, each once."""
+    flat = [t for tag in tags for t in ([tag] if isinstance(tag, str) else tag)]
+    return tuple(dict.fromkeys(flat))

@@ -1,0 +1,1 @@
+"""The published database in, answers out: they read, and never write."""
