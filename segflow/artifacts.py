@@ -39,9 +39,7 @@ def write_manifest(graph: Graph, compilation: Compilation, generated_at: datetim
         "sources": {s.id: _plain(s) | _relation(graph, s.id) for s in graph.project.sources},
         "unit_tests": {t.id: _plain(t) for t in graph.project.unit_tests if t.id in graph.nodes},
         "exposures": {a.id: _exposure(graph, a) for a in graph.project.audiences},
-        "destinations": {
-            d.id: _plain(d) | {"type": d.type} for d in graph.project.destinations
-        },
+        "destinations": {d.id: _plain(d) | {"type": d.type} for d in graph.project.destinations},
         "personas": {p.id: _plain(p) | {"segment": p.segment} for p in graph.project.personas},
         "parent_map": {node: list(graph.parents[node]) for node in graph.order},
         "child_map": {node: list(graph.children[node]) for node in graph.order},
@@ -159,4 +157,3 @@ def _write(path: Path, text: str) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.write_text(text, "utf-8")
     scratch.replace(path)
-

@@ -47,7 +47,7 @@ def prepare(session: Session, contact_id_type: str) -> None:
         " select segment, contact_id, entered_at, null, entered_run, null from segments.memberships",
         "create or replace view segments.sizes as select run, as_of, cast(as_of as date) as as_of_date,"
         " row_number() over (partition by segment, cast(as_of as date) order by as_of desc) = 1"
-        " as is_last_of_day, segment, members, entered, left_count as \"left\" from segflow.evaluations",
+        ' as is_last_of_day, segment, members, entered, left_count as "left" from segflow.evaluations',
     ):
         session.execute(statement)
 
@@ -118,7 +118,9 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
         " select segment, contact_id, entered_at, entered_run from segflow.closed_stays"
         f" where {chosen} and left_at = {now}"
     )
-    if session.rows(f"select 1 from segflow.closed_stays where {chosen} and left_at = {now} limit 1"):
+    if session.rows(
+        f"select 1 from segflow.closed_stays where {chosen} and left_at = {now} limit 1"
+    ):
         session.execute(
             "create or replace table segflow.closed_stays as select * from segflow.closed_stays"
             f" where not ({chosen} and left_at = {now})"
@@ -146,7 +148,8 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
         f" where not ({chosen} and as_of = {now})"
     )
     values = ", ".join(
-        f"({run}, {now}, {literal(m.segment)}, {m.members}, {m.entered}, {m.left})" for m in movements
+        f"({run}, {now}, {literal(m.segment)}, {m.members}, {m.entered}, {m.left})"
+        for m in movements
     )
     session.execute(f"insert into segflow.evaluations values {values}")
     session.execute("drop table stays_before")

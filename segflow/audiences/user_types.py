@@ -70,3 +70,13 @@ def write_reach(session: Session, graph: Graph) -> dict[tuple[str, str], int]:
     )
     rows = session.rows("select segment, channel, permitted from segments.reach")
     return {(segment, channel): permitted for segment, channel, permitted in rows}
+
+
+def count_stages(session: Session) -> dict[str, int]:
+    """Contacts by stage, the largest first."""
+    return dict(
+        session.rows(
+            "select stage, count(*) from segments.user_types where stage is not null"
+            " group by stage order by count(*) desc, stage"
+        )
+    )

@@ -30,7 +30,9 @@ def check_freshness(
         f"select max({moment}) from {relation} where {moment} <= {timestamp(as_of)}{where}"
     )[0][0]
     age = as_of - newest if newest else None
-    said = f"{source.name}  last row {_hours(age)}" if age is not None else f"{source.name}  no rows"
+    said = (
+        f"{source.name}  last row {_hours(age)}" if age is not None else f"{source.name}  no rows"
+    )
     if freshness.error_after and (age is None or age > _delta(freshness.error_after)):
         raise StepError(f"{said} (limit {_hours(_delta(freshness.error_after), '')})")
     if freshness.warn_after and (age is None or age > _delta(freshness.warn_after)):

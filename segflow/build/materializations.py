@@ -132,9 +132,7 @@ def _columns_to_write(session: Session, build: Build, new: str) -> list[str]:
     return [quoted(name) for name in fresh]
 
 
-def _append(
-    session: Session, relation: str, new: str, columns: list[str], keys: list[str]
-) -> None:
+def _append(session: Session, relation: str, new: str, columns: list[str], keys: list[str]) -> None:
     listed = ", ".join(columns)
     session.execute(f"insert into {relation} ({listed}) select {listed} from {new}")
 

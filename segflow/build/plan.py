@@ -109,7 +109,7 @@ def _owners(
 ) -> tuple[dict[str, list[str]], dict[str, tuple[str, ...]]]:
     """Which step each test runs in, and what else that step then waits for."""
     tests: dict[str, list[str]] = {}
-    follows: dict[str, tuple[str, ...]] = {node: () for node in members}
+    follows: dict[str, tuple[str, ...]] = dict.fromkeys(members, ())
     position = {node: index for index, node in enumerate(graph.order)}
     for test in graph.project.data_tests:
         if test.id not in graph.nodes:

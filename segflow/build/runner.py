@@ -121,9 +121,7 @@ def _roots(step: Step, results: dict[str, Result], kept: frozenset[str]) -> tupl
 
 def _held(graph: Graph, step: Step, roots: tuple[str, ...]) -> Result:
     names = ", ".join(graph.nodes[root].name for root in roots)
-    return replace(
-        _blank(graph, step), status="held", message=f"reads {names}", because=roots
-    )
+    return replace(_blank(graph, step), status="held", message=f"reads {names}", because=roots)
 
 
 def _blank(graph: Graph, step: Step) -> Result:
@@ -135,7 +133,9 @@ def _make_schemas(plan: Plan, execution: Execution) -> None:
     schemas = {execution.graph.relations[step.node].schema for step in plan.steps}
     with execution.engine.session() as session:
         for schema in sorted(schemas):
-            session.execute(f"create schema if not exists {Relation(schema, 'x')}".rpartition(".")[0])
+            session.execute(
+                f"create schema if not exists {Relation(schema, 'x')}".rpartition(".")[0]
+            )
 
 
 def _run_step(step: Step, execution: Execution) -> Result:
@@ -174,7 +174,9 @@ def _source(session: Session, step: Step, execution: Execution, blank: Result) -
     failed = [test.message for test in tests if test.status == "error"]
     if failed:
         return replace(blank, status="error", message="; ".join(failed), tests=tests)
-    return replace(blank, status="warn" if warning else "success", message=warning or "", tests=tests)
+    return replace(
+        blank, status="warn" if warning else "success", message=warning or "", tests=tests
+    )
 
 
 def _seed(session: Session, step: Step, execution: Execution, blank: Result) -> Result:
@@ -216,9 +218,7 @@ def _wants_columns(model: ParsedModel) -> bool:
     return model.is_segment or model.config.contract.enforced
 
 
-def _final_sql(
-    session: Session, execution: Execution, model: ParsedModel, build: Build
-) -> str:
+def _final_sql(session: Session, execution: Execution, model: ParsedModel, build: Build) -> str:
     """The SELECT with the clock filled in; a template that asks the database is rendered now."""
     sql = execution.compilation.models[model.id].sql
     if model.facts.asks:

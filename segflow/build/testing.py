@@ -16,7 +16,11 @@ def run_tests(
     """Run the data tests and unit tests that are chosen, or that read what is chosen."""
     graph = execution.graph
     results = []
-    for test in (*graph.project.data_tests, *graph.project.unit_tests):
+    tests: list[nodes.DataTest | nodes.UnitTest] = [
+        *graph.project.data_tests,
+        *graph.project.unit_tests,
+    ]
+    for test in tests:
         parents = graph.parents.get(test.id, ())
         if test.id in chosen or chosen.intersection(parents):
             results.append(_run(session, execution, test))
@@ -24,7 +28,9 @@ def run_tests(
     return results
 
 
-def _run(session: Session, execution: Execution, test: nodes.DataTest | nodes.UnitTest) -> TestResult:
+def _run(
+    session: Session, execution: Execution, test: nodes.DataTest | nodes.UnitTest
+) -> TestResult:
     """One test; where it cannot run at all, it failed."""
     try:
         if isinstance(test, nodes.DataTest):

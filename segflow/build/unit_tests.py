@@ -13,7 +13,9 @@ from segflow.engines.base import Column, Session
 from segflow.errors import ProjectError, StepError, did_you_mean
 from segflow.project.nodes import ExpectProperties, GivenProperties, UnitTest
 
-_INPUT = re.compile(r"^\s*(ref|source)\(\s*['\"]([^'\"]+)['\"](?:\s*,\s*['\"]([^'\"]+)['\"])?\s*\)\s*$")
+_INPUT = re.compile(
+    r"^\s*(ref|source)\(\s*['\"]([^'\"]+)['\"](?:\s*,\s*['\"]([^'\"]+)['\"])?\s*\)\s*$"
+)
 
 Rows = list[dict[str, Any]]
 

@@ -1,16 +1,72 @@
-"""The lock beside the database: one run at a time, and whoever comes second learns who holds it."""
+"""A project's target in; its engine, its lock, and the two ways to open its database out."""
 
-import contextlib
 import fcntl
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 
-from segflow.errors import WorkspaceError
+from segflow.engines.base import Engine, Session
+from segflow.errors import ProjectError, WorkspaceError, did_you_mean
+from segflow.project.load import Project
 
 
-@contextlib.contextmanager
+def open_engine(project: Project, threads: int | None = None) -> Engine:
+    """The engine of the project's target, by its entry point.
+
+    Raises:
+        ProjectError: the target's type is unknown, or a setting is wrong.
+    """
+    target = project.target
+    found = {entry.name: entry for entry in entry_points(group="segflow.engines")}
+    kind, at = target.properties.type, f"$.targets.{target.name}"
+    if kind not in found:
+        raise ProjectError(
+            f"unknown engine `{kind}`",
+            project.location(f"{at}.type"),
+            did_you_mean(kind, found) or f"there is: {', '.join(sorted(found))}",
+        )
+    where = project.location(at)
+    settings = project.environment.fill(target.settings, where, project.vars, secret=True)
+    try:
+        engine: Engine = found[kind].load()(
+            settings, project.root, threads or target.properties.threads
+        )
+    except ProjectError as error:
+        error.location = error.location or where
+        raise
+    return engine
+
+
+@contextmanager
+def published(engine: Engine) -> Iterator[Session]:
+    """A session on what was last published.
+
+    Raises:
+        WorkspaceError: nothing was published yet.
+    """
+    if not engine.exists():
+        raise WorkspaceError(f"there is no {engine.location} yet", hint="segflow run")
+    try:
+        with engine.session() as session:
+            yield session
+    finally:
+        engine.discard_run()
+
+
+@contextmanager
+def private_copy(engine: Engine) -> Iterator[None]:
+    """Work on a private copy, which is thrown away unless it was published."""
+    engine.open_run()
+    try:
+        yield
+    finally:
+        engine.discard_run()
+
+
+@contextmanager
 def locked(database: Path, command: str) -> Iterator[None]:
     """Hold the lock of a database. The kernel frees it when the process ends, however it ends.
 

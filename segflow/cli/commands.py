@@ -20,9 +20,10 @@ from segflow.cli.output import as_json, results_of
 from segflow.cli.render import Screen
 from segflow.compile.selection import select
 from segflow.errors import ProjectError, SegflowError
-from segflow.pipeline import Compiled, Options, Report
+from segflow.pipeline import Compiled
+from segflow.report import Options, Report
 from segflow.project import documents
-from segflow.project.config import Environment
+from segflow.project.config import Environment, moment
 from segflow.project.load import load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,7 +46,7 @@ class Invocation:
             variables=_variables(given.get("vars")),
             selected=tuple(given.get("select") or ()),
             excluded=tuple(given.get("exclude") or ()),
-            as_of=pipeline.moment(given["as_of"]) if given.get("as_of") else None,
+            as_of=moment(given["as_of"]) if given.get("as_of") else None,
             threads=given.get("threads"),
             full_refresh=given.get("full_refresh", False),
             store_failures=given.get("store_failures", False),
@@ -70,15 +71,23 @@ def _variables(text: str | None) -> dict[str, Any]:
 def _options(*names: str) -> Callable[[F], F]:
     """The options that several commands share, by name."""
     known = {
-        "project_dir": click.option("--project-dir", help="The folder with segflow.yml.", default="."),
+        "project_dir": click.option(
+            "--project-dir", help="The folder with segflow.yml.", default="."
+        ),
         "target": click.option("--target", "-t", help="A target of segflow.yml."),
         "vars": click.option("--vars", help="Vars as YAML, as in '{at_risk_days: 10}'."),
-        "select": click.option("--select", "-s", multiple=True, help="What to choose: names, tag:x, +up, down+."),
+        "select": click.option(
+            "--select", "-s", multiple=True, help="What to choose: names, tag:x, +up, down+."
+        ),
         "exclude": click.option("--exclude", multiple=True, help="What to leave out."),
         "as_of": click.option("--as-of", help="The moment of the run, UTC."),
         "threads": click.option("--threads", type=click.IntRange(1), help="Nodes built at a time."),
-        "full_refresh": click.option("--full-refresh", is_flag=True, help="Rebuild incremental models."),
-        "store_failures": click.option("--store-failures", is_flag=True, help="Keep the rows that fail tests."),
+        "full_refresh": click.option(
+            "--full-refresh", is_flag=True, help="Rebuild incremental models."
+        ),
+        "store_failures": click.option(
+            "--store-failures", is_flag=True, help="Keep the rows that fail tests."
+        ),
         "resource_type": click.option("--resource-type", help="model, segment, audience, …"),
         "inline": click.option("--inline", help="A query, with Jinja."),
         "limit": click.option("--limit", type=click.IntRange(1), default=5, show_default=True),
@@ -193,7 +202,9 @@ def seed(invocation: Invocation) -> int:
     """Load the CSV seeds."""
     options = invocation.options
     seeds = ("resource_type:seed",)
-    chosen = tuple(f"{part},resource_type:seed" for text in options.selected for part in text.split())
+    chosen = tuple(
+        f"{part},resource_type:seed" for text in options.selected for part in text.split()
+    )
     invocation.options = replace(options, selected=chosen or seeds)
     return _run(invocation, False)
 
@@ -232,7 +243,11 @@ def compile_(invocation: Invocation) -> int:
     compiled = invocation.compiled()
     pipeline.write_artifacts(compiled, invocation.options)
     chosen = select(compiled.graph, invocation.options.selected, invocation.options.excluded)
-    models = [node for node in compiled.graph.order if node in compiled.compilation.models and node in chosen]
+    models = [
+        node
+        for node in compiled.graph.order
+        if node in compiled.compilation.models and node in chosen
+    ]
     if invocation.options.selected:
         for node in models:
             invocation.screen.console.print(compiled.compilation.models[node].sql, markup=False)
@@ -240,7 +255,9 @@ def compile_(invocation: Invocation) -> int:
         invocation.screen.say(f"warning  {warning}")
     where = compiled.project.target_path / "compiled"
     if not invocation.options.selected:
-        invocation.screen.say(f"{len(models)} models, {len(compiled.compilation.tests)} tests: {where}")
+        invocation.screen.say(
+            f"{len(models)} models, {len(compiled.compilation.tests)} tests: {where}"
+        )
     sql = {node: compiled.compilation.models[node].sql for node in models}
     invocation.answer({"models": sql, "warnings": compiled.compilation.warnings})
     return 0
@@ -258,9 +275,20 @@ def ls(invocation: Invocation) -> int:
     listed = []
     for node in graph.order:
         if node in chosen and (wanted or graph.nodes[node].kind not in ("test", "unit_test")):
-            kind = "segment" if node in graph.models and graph.models[node].is_segment else graph.nodes[node].kind
-            listed.append({"unique_id": node, "resource_type": kind, "name": graph.nodes[node].name,
-                           "path": graph.nodes[node].path, "tags": list(graph.nodes[node].tags)})
+            kind = (
+                "segment"
+                if node in graph.models and graph.models[node].is_segment
+                else graph.nodes[node].kind
+            )
+            listed.append(
+                {
+                    "unique_id": node,
+                    "resource_type": kind,
+                    "name": graph.nodes[node].name,
+                    "path": graph.nodes[node].path,
+                    "tags": list(graph.nodes[node].tags),
+                }
+            )
             invocation.screen.say(f"{kind}:{graph.nodes[node].name}")
     invocation.answer({"nodes": listed})
     return 0
@@ -282,15 +310,14 @@ def show(invocation: Invocation) -> int:
 def debug(invocation: Invocation) -> int:
     """Check that everything is in place, and what is empty."""
     compiled = invocation.compiled()
-    engine = pipeline.open_engine(compiled.project)
-    found = pipeline.statuses(compiled, invocation.options)
+    database, found = pipeline.statuses(compiled)
     graph = compiled.graph
     facts = {
         "segflow": __version__,
         "python": sys.version.split()[0],
         "duckdb": version("duckdb"),
         "project": f"{compiled.project.name} in {compiled.project.root}",
-        "target": f"{compiled.project.target.name}, {engine.location}",
+        "target": f"{compiled.project.target.name}, {database}",
         "nodes": f"{len(graph.models)} models, {len(graph.segments)} segments,"
         f" {len(compiled.project.audiences)} audiences",
         "published": f"{len(found)} relations" if found else "nothing yet: segflow run",
@@ -306,7 +333,9 @@ def debug(invocation: Invocation) -> int:
             so = f", so nobody is in {', '.join(nobody)}" if nobody else ""
             invocation.screen.say(f"{'empty':<12}{graph.nodes[node].name} has no rows{so}")
         elif status.state == "kept":
-            invocation.screen.say(f"{'kept':<12}{status.relation} since {status.as_of}: {status.reason}")
+            invocation.screen.say(
+                f"{'kept':<12}{status.relation} since {status.as_of}: {status.reason}"
+            )
     invocation.answer({**facts, "empty": empty})
     return 0
 

@@ -31,5 +31,3 @@ def join_lists(arguments: list[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
-
-

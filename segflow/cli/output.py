@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from segflow import __version__
-from segflow.pipeline import Report
+from segflow.report import Report
 
 
 def as_json(
@@ -39,9 +39,9 @@ def results_of(report: Report) -> dict[str, Any]:
         "git_commit": report.git_commit,
         "nodes": report.results,
         "tests": report.tests,
-        "segments": report.movements,
-        "stages": report.stages,
-        "audiences": report.audiences,
+        "segments": report.updated.movements,
+        "stages": report.updated.stages,
+        "audiences": report.updated.audiences,
         "deliveries": report.deliveries,
         "empty": report.nobody,
         "warnings": report.warnings,

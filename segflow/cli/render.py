@@ -14,7 +14,7 @@ from segflow import __version__
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Step
 from segflow.build.runner import Result, Watch
-from segflow.pipeline import Report
+from segflow.report import Report
 
 _MARKS = {
     "success": "[green]ok[/]  ",
@@ -66,7 +66,12 @@ class Screen:
 
     @contextmanager
     def _bar(self, total: int | None) -> Iterator[Watch]:
-        columns = (SpinnerColumn(), BarColumn(30), MofNCompleteColumn(), TextColumn("{task.fields[now]}"))
+        columns = (
+            SpinnerColumn(),
+            BarColumn(30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[now]}"),
+        )
         with Progress(*columns, console=self.console, transient=True) as bar:
             task = bar.add_task("", total=total, now="")
             running: list[str] = []
@@ -94,7 +99,11 @@ class Screen:
 def _result_line(result: Result) -> str:
     rows = f"  {result.rows:,} rows" if result.rows is not None else ""
     line = f"  {_MARKS[result.status]}  {escape(result.relation)}{rows}  {result.seconds:.2f} s"
-    return f"{line}\n        {escape(result.message)}" if result.message and not result.is_good else line
+    return (
+        f"{line}\n        {escape(result.message)}"
+        if result.message and not result.is_good
+        else line
+    )
 
 
 def heading(report: Report) -> str:
@@ -139,7 +148,9 @@ def _nodes(report: Report) -> Iterator[str]:
     counts = [f"{passed:>3} passed"]
     counts += [f"{len(failed)} failed"] if failed else []
     counts += [f"{len(warned)} warned"] if warned else []
-    yield f"Tests     {', '.join(counts)}".ljust(32) + "; ".join(escape(t.message) for t in warned[:2])
+    yield f"Tests     {', '.join(counts)}".ljust(32) + "; ".join(
+        escape(t.message) for t in warned[:2]
+    )
     for name, segments in report.nobody.items():
         so = f", so nobody is in {', '.join(segments)}" if segments else ""
         yield f"Empty     {name} has no rows{so}"
@@ -148,20 +159,22 @@ def _nodes(report: Report) -> Iterator[str]:
 def _kept(report: Report, bad: list[Result]) -> str:
     if not bad:
         return ""
-    names = ", ".join(r.name for r in bad[:4]) + (f" and {len(bad) - 4} more" if len(bad) > 4 else "")
+    names = ", ".join(r.name for r in bad[:4]) + (
+        f" and {len(bad) - 4} more" if len(bad) > 4 else ""
+    )
     moments = sorted({m for r in bad if (m := report.kept_since.get(r.node))})
     return f"kept as of {_minute(moments[0])}: {names}" if moments else f"never built: {names}"
 
 
 def _segments(report: Report) -> Iterator[str]:
     held = [r for r in report.results if r.kind == "segment" and not r.is_good]
-    if not report.movements and not held:
+    if not report.updated.movements and not held:
         return
     yield ""
     yield f"{'Segments':<32}{'members':>10}{'mailable':>11}{'entered':>10}{'left':>9}"
-    ordered = sorted(report.movements, key=lambda m: (-(m.entered + m.left), m.segment))
+    ordered = sorted(report.updated.movements, key=lambda m: (-(m.entered + m.left), m.segment))
     for move in ordered[:_SHOWN_SEGMENTS]:
-        mail = report.mailable.get(move.segment)
+        mail = report.updated.mailable.get(move.segment)
         mailable = "" if mail is None else f"{mail:,}"
         entered = f"+{move.entered:,}" if move.entered else "0"
         left = f"{_MINUS}{move.left:,}" if move.left else "0"
@@ -173,8 +186,8 @@ def _segments(report: Report) -> Iterator[str]:
     more = len(ordered) - _SHOWN_SEGMENTS
     if more > 0:
         yield f"  … {more} more: segflow ls --resource-type segment"
-    if report.stages:
-        counts = " · ".join(f"{stage} {count:,}" for stage, count in report.stages.items())
+    if report.updated.stages:
+        counts = " · ".join(f"{stage} {count:,}" for stage, count in report.updated.stages.items())
         yield f"  stage      {counts}"
 
 
@@ -183,7 +196,7 @@ def _audiences(report: Report) -> Iterator[str]:
     if not results and not report.deliveries:
         return
     delivered = {d.audience: d for d in report.deliveries}
-    built = {b.audience: b for b in report.audiences}
+    built = {b.audience: b for b in report.updated.audiences}
     names = dict.fromkeys([*(r.name for r in results), *delivered])
     yield ""
     yield f"{'Audiences':<32}{'rows':>10}   file"
@@ -194,7 +207,9 @@ def _audiences(report: Report) -> Iterator[str]:
             yield f"  [yellow]{name:<30}{'–':>10}   HELD  {escape(result.message)}[/]"
             continue
         rows = result.rows if result else delivery.rows if delivery else None
-        where = "not delivered" if delivery is None else delivery.path or f"FAILED  {delivery.message}"
+        where = (
+            "not delivered" if delivery is None else delivery.path or f"FAILED  {delivery.message}"
+        )
         yield f"  {name:<30}{rows or 0:>10,}   {escape(where)}"
         if name in built and built[name].held:
             yield f"  {'':<30}{'':>10}   [dim]{_why(built[name].candidates, built[name].held)}[/]"
@@ -246,7 +261,10 @@ def _ending(report: Report) -> Iterator[str]:
 def table(names: list[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
     """Rows under their names, as wide as they are."""
     cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(len(n), *(len(row[i]) for row in cells), 0) if cells else len(n) for i, n in enumerate(names)]
+    widths = [
+        max(len(n), *(len(row[i]) for row in cells), 0) if cells else len(n)
+        for i, n in enumerate(names)
+    ]
     yield "  ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)).rstrip()
     yield "  ".join("─" * width for width in widths)
     for row in cells:

@@ -132,9 +132,7 @@ def render_test(graph: Graph, test: nodes.DataTest, catalog: Catalog | None = No
 
 def _argument(graph: Graph, test: nodes.DataTest, value: Any) -> Any:
     calls = graphs.test_arguments(
-        nodes.DataTest(
-            name="", package="", path="", config=test.config, arguments={"value": value}
-        )
+        nodes.DataTest(name="", package="", path="", config=test.config, arguments={"value": value})
     )
     for call, (first, second) in calls:
         return graph.ref(first, second) if call == "ref" else graph.source(str(first), second)
@@ -158,8 +156,7 @@ def _compile_model(graph: Graph, compilation: Compilation, model: ParsedModel) -
 
     facts = model.facts
     compiled = graph.parser.cache.get(
-        ["sql", model.model.text, str(model.relation), relations, known, facts.env]
-        + [model.model.config, *graph.parser.context],
+        ["sql", model.model.text, str(model.relation), relations, known, facts.env, model.model.config, *graph.parser.context],
         CompiledSql,
         make,
     )

@@ -59,9 +59,7 @@ class Record:
     env: dict[str, str] = field(default_factory=dict)
 
     def facts(self) -> Facts:
-        return Facts(
-            self.config, tuple(self.refs), tuple(self.sources), tuple(self.asks), self.env
-        )
+        return Facts(self.config, tuple(self.refs), tuple(self.sources), tuple(self.asks), self.env)
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def names_of(project: Project, library: Library, scope: Scope, record: Record) -
         "run_query": asked.run_query,
         "adapter": _Adapter(scope, asked),
         "exceptions": _Exceptions(scope),
-        "log": lambda message, info=False: scope.log(str(message)) or "",
+        "log": _log(scope),
         "return": _return,
         "tojson": json.dumps,
         "fromjson": json.loads,
@@ -134,7 +132,8 @@ class _NamesThatNotice(Names):
 
 def _ref(scope: Scope, record: Record) -> Callable[..., Relation]:
     def ref(*args: str, **_: Any) -> Relation:
-        package, name = args if len(args) == 2 else (None, *args)
+        package = args[0] if len(args) == 2 else None
+        name = args[-1]
         record.refs[(package, name)] = None
         return scope.ref(package, name)
 
@@ -199,6 +198,14 @@ def _env_var(project: Project, record: Record) -> Callable[..., str]:
 def _target(project: Project) -> dict[str, Any]:
     target = project.target
     return {"name": target.name, "type": target.properties.type, "schema": "main"}
+
+
+def _log(scope: Scope) -> Callable[..., str]:
+    def log(message: Any, info: bool = False) -> str:
+        scope.log(str(message))
+        return ""
+
+    return log
 
 
 def _return(value: Any = None) -> None:

@@ -168,7 +168,9 @@ def _model_parents(graph: Graph, parsed: ParsedModel) -> tuple[str, ...]:
         try:
             graph.source(source_name, table)
         except ProjectError as error:
-            pattern = rf"source\(\s*['\"]{re.escape(source_name)}['\"]\s*,\s*['\"]{re.escape(table)}"
+            pattern = (
+                rf"source\(\s*['\"]{re.escape(source_name)}['\"]\s*,\s*['\"]{re.escape(table)}"
+            )
             error.location = Location(model.file, find_line(model.text, pattern))
             raise
         name = f"{source_name}.{table}"
@@ -301,7 +303,9 @@ def _ordered(graph: Graph) -> tuple[str, ...]:
         cycle: list[str] = error.args[1]
         path = " → ".join(node.rpartition(".")[2] for node in reversed(cycle))
         first = graph.nodes[cycle[0]]
-        raise ProjectError(f"these models read each other in a circle: {path}", place(first)) from None
+        raise ProjectError(
+            f"these models read each other in a circle: {path}", place(first)
+        ) from None
 
 
 def _reach(start: str, edges: dict[str, tuple[str, ...]]) -> set[str]:

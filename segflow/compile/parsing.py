@@ -95,7 +95,7 @@ def _with(model: Model, **changes: Any) -> Model:
 def _nothing_behind(name: str, config: dict[str, Any]) -> Scope:
     return Scope(
         ref=lambda _, model: Relation("ref", model),
-        source=lambda source, table: Relation(source, table),
+        source=Relation,
         this=Relation("this", name),
         name=name,
         config=config,

@@ -8,7 +8,19 @@ from datetime import datetime
 AS_OF = "timestamp ':as_of'"
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
-_RESERVED = {"all", "as", "default", "end", "from", "group", "order", "select", "table", "to", "user"}
+_RESERVED = {
+    "all",
+    "as",
+    "default",
+    "end",
+    "from",
+    "group",
+    "order",
+    "select",
+    "table",
+    "to",
+    "user",
+}
 
 
 def quoted(name: str) -> str:

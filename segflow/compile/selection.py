@@ -38,7 +38,9 @@ def _union(graph: Graph, words: Iterable[str]) -> set[str]:
 def _expand(graph: Graph, text: str) -> set[str]:
     match = _WORD.fullmatch(text)
     if not match or not match["word"]:
-        raise ProjectError(f"`{text}` selects nothing", hint="as in: +contacts, tag:trial, stg_carts+")
+        raise ProjectError(
+            f"`{text}` selects nothing", hint="as in: +contacts, tag:trial, stg_carts+"
+        )
     start = _match(graph, match["word"])
     found = set(start)
     if match["up"]:
@@ -86,9 +88,7 @@ def _named(graph: Graph, word: str) -> set[str]:
     for node_id, node in graph.nodes.items():
         folders = node.path.split("/")[1:-1]
         fqn = ".".join([node.package, *folders, node.name])
-        if fnmatch.fnmatchcase(node.name, word) or fnmatch.fnmatchcase(fqn, word):
-            found.add(node_id)
-        elif "." in word and fqn.startswith(f"{word}."):
+        if fnmatch.fnmatchcase(node.name, word) or fnmatch.fnmatchcase(fqn, word) or ("." in word and fqn.startswith(f"{word}.")):
             found.add(node_id)
     return found
 

@@ -73,8 +73,9 @@ def _clocks(query: exp.Expr) -> tuple[Problem, ...]:
 
 def _spelt(node: exp.Expr) -> str:
     """A function's name as people write it in DuckDB."""
-    special = {exp.Rand: "random", exp.Uuid: "uuid"}
-    return special.get(type(node)) or node.sql("duckdb").lower().partition("(")[0]
+    if isinstance(node, exp.Rand):
+        return "random"
+    return node.sql("duckdb").lower().partition("(")[0]
 
 
 def _unstable(query: exp.Expr) -> tuple[Problem, ...]:
@@ -148,9 +149,7 @@ class _Resolver:
             found["lateral "] = None
         return found
 
-    def _projection(
-        self, query: exp.Select, sources: dict[str, Columns | None]
-    ) -> Columns | None:
+    def _projection(self, query: exp.Select, sources: dict[str, Columns | None]) -> Columns | None:
         columns: list[str] = []
         for item in query.expressions:
             if isinstance(item, exp.Star):
@@ -235,5 +234,3 @@ def _starred(star: exp.Expr, columns: Columns) -> Iterator[str]:
     for name in columns:
         if name not in left_out:
             yield renamed.get(name, name)
-
-

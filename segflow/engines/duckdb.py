@@ -129,8 +129,10 @@ class DuckDB:
             ) from None
         self._connection = connection
 
-    def _config(self) -> dict[str, str | int]:
-        config: dict[str, str | int] = {"threads": max(self._threads, os.cpu_count() or 1)}
+    def _config(self) -> dict[str, str | bool | int | float | list[str]]:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": max(self._threads, os.cpu_count() or 1)
+        }
         if self._settings.memory_limit:
             config["memory_limit"] = self._settings.memory_limit
         folder = self._settings.temp_directory or str(self._path.parent / ".tmp")

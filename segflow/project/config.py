@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ _CALL = re.compile(
 )
 
 
-class PackageProperties(Shape):
+class PackageProperties(Shape, frozen=True):
     local: str
 
 
@@ -42,7 +43,7 @@ class TargetProperties(Struct, frozen=True, kw_only=True):
     threads: int = 2
 
 
-class ProjectFile(Shape, rename="kebab"):
+class ProjectFile(Shape, frozen=True, rename="kebab"):
     name: str
     version: str | float = ""
     description: str = ""
@@ -201,3 +202,19 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def moment(text: object) -> datetime:
+    """A moment in UTC, as `2026-07-01` or `2026-07-01 02:00:00`; a zone given is converted.
+
+    Raises:
+        ProjectError: it is no moment.
+    """
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise ProjectError(
+            f"`{text}` is no moment", hint="write it as 2026-07-01 or '2026-07-01 02:00:00', in UTC"
+        ) from None
+    offset = found.utcoffset() or timedelta()
+    return found.replace(tzinfo=None, microsecond=0) - offset

@@ -40,7 +40,7 @@ def read(path: Path) -> str:
 def parse(text: str, path: Path) -> dict[str, Any]:
     """The mapping at the top of a YAML file; an empty file is an empty mapping."""
     try:
-        value = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+        value = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
@@ -65,9 +65,7 @@ def decode(value: Any, shape: type[T], path: Path, at: str = "$") -> T:
         if unknown:
             name = unknown[1]
             names = _keys_beside(shape, below.rstrip("`"))
-            hint = did_you_mean(name, names) or (
-                f"it takes {', '.join(names)}" if names else None
-            )
+            hint = did_you_mean(name, names) or (f"it takes {', '.join(names)}" if names else None)
             raise ProjectError(
                 f"unknown key `{name}`", locate(path, f"{pointer}.{name}"), hint
             ) from None

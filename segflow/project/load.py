@@ -102,7 +102,7 @@ def load(
     packages = tuple(_packages(root))
     file = packages[0].file
     name, properties = choose_target(file, root, target)
-    known = {n for n in TargetProperties.__struct_fields__}
+    known = set(TargetProperties.__struct_fields__)
     settings = {k: v for k, v in file.targets[name].items() if k not in known}
     merged: dict[str, Any] = {}
     for package in reversed(packages):
@@ -209,9 +209,7 @@ class _Reader:
         return {"name": name, "package": self.package.name, "path": relative, "origin": origin}
 
     def _macro(self, path: Path) -> None:
-        self.project.macros.append(
-            nodes.MacroFile(self.package.name, path, documents.read(path))
-        )
+        self.project.macros.append(nodes.MacroFile(self.package.name, path, documents.read(path)))
 
     def _model(self, path: Path) -> None:
         name = path.stem

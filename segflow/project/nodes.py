@@ -35,11 +35,11 @@ class Shape(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_
 # ── config ────────────────────────────────────────────────────────────────────────────────────
 
 
-class Contract(Shape):
+class Contract(Shape, frozen=True):
     enforced: bool = False
 
 
-class ModelConfig(Shape):
+class ModelConfig(Shape, frozen=True):
     enabled: bool = True
     materialized: Literal["view", "table", "incremental", "ephemeral", "segment"] = "view"
     schema: str | None = None
@@ -53,7 +53,7 @@ class ModelConfig(Shape):
     contract: Contract = Contract()
 
 
-class SeedConfig(Shape):
+class SeedConfig(Shape, frozen=True):
     enabled: bool = True
     schema: str | None = None
     alias: str | None = None
@@ -63,7 +63,7 @@ class SeedConfig(Shape):
     delimiter: str = ","
 
 
-class DataTestConfig(Shape):
+class DataTestConfig(Shape, frozen=True):
     enabled: bool = True
     severity: Severity = "error"
     where: str | None = None
@@ -74,7 +74,7 @@ class DataTestConfig(Shape):
     meta: dict[str, Any] = {}
 
 
-class SourceConfig(Shape):
+class SourceConfig(Shape, frozen=True):
     enabled: bool = True
     external_location: str | None = None
     loaded_at_field: str | None = None
@@ -83,7 +83,7 @@ class SourceConfig(Shape):
     meta: dict[str, Any] = {}
 
 
-class NodeConfig(Shape):
+class NodeConfig(Shape, frozen=True):
     """What can be said of any other node."""
 
     enabled: bool = True
@@ -94,7 +94,7 @@ class NodeConfig(Shape):
 # ── YAML properties ───────────────────────────────────────────────────────────────────────────
 
 
-class ColumnProperties(Shape):
+class ColumnProperties(Shape, frozen=True):
     name: str
     data_type: str | None = None
     description: str = ""
@@ -105,7 +105,7 @@ class ColumnProperties(Shape):
     config: NodeConfig = NodeConfig()
 
 
-class ModelProperties(Shape):
+class ModelProperties(Shape, frozen=True):
     name: str
     description: str = ""
     config: dict[str, Any] = {}
@@ -115,18 +115,18 @@ class ModelProperties(Shape):
     meta: dict[str, Any] = {}
 
 
-class Period(Shape):
+class Period(Shape, frozen=True):
     count: int
     period: Literal["minute", "hour", "day"]
 
 
-class Freshness(Shape):
+class Freshness(Shape, frozen=True):
     warn_after: Period | None = None
     error_after: Period | None = None
     filter: str | None = None
 
 
-class TableProperties(Shape):
+class TableProperties(Shape, frozen=True):
     name: str
     identifier: str | None = None
     description: str = ""
@@ -140,7 +140,7 @@ class TableProperties(Shape):
     tags: str | list[str] = []
 
 
-class SourceProperties(Shape):
+class SourceProperties(Shape, frozen=True):
     name: str
     schema: str | None = None
     description: str = ""
@@ -152,24 +152,24 @@ class SourceProperties(Shape):
     tables: list[TableProperties] = []
 
 
-class GivenProperties(Shape):
+class GivenProperties(Shape, frozen=True):
     input: str
     rows: list[dict[str, Any]] | str | None = None
     format: Literal["dict", "csv", "sql"] = "dict"
 
 
-class ExpectProperties(Shape):
+class ExpectProperties(Shape, frozen=True):
     rows: list[dict[str, Any]] | str
     format: Literal["dict", "csv", "sql"] = "dict"
 
 
-class Overrides(Shape):
+class Overrides(Shape, frozen=True):
     as_of: str | None = None
     vars: dict[str, Any] = {}
     macros: dict[str, Any] = {}
 
 
-class UnitTestProperties(Shape):
+class UnitTestProperties(Shape, frozen=True):
     name: str
     model: str
     given: list[GivenProperties]
@@ -179,19 +179,19 @@ class UnitTestProperties(Shape):
     config: NodeConfig = NodeConfig()
 
 
-class SingularTestProperties(Shape):
+class SingularTestProperties(Shape, frozen=True):
     name: str
     description: str = ""
     config: DataTestConfig = DataTestConfig()
 
 
-class MacroProperties(Shape):
+class MacroProperties(Shape, frozen=True):
     name: str
     description: str = ""
     arguments: list[dict[str, Any]] = []
 
 
-class PersonaProperties(Shape):
+class PersonaProperties(Shape, frozen=True):
     name: str
     segment: str
     label: str = ""
@@ -200,14 +200,14 @@ class PersonaProperties(Shape):
     meta: dict[str, Any] = {}
 
 
-class GoalProperties(Shape):
+class GoalProperties(Shape, frozen=True):
     name: str
     description: str = ""
     config: NodeConfig = NodeConfig()
     meta: dict[str, Any] = {}
 
 
-class PurposeProperties(Shape):
+class PurposeProperties(Shape, frozen=True):
     name: str
     basis: Literal["consent", "opt_out", "contract"] = "consent"
     description: str = ""
@@ -215,7 +215,7 @@ class PurposeProperties(Shape):
     meta: dict[str, Any] = {}
 
 
-class ChannelProperties(Shape):
+class ChannelProperties(Shape, frozen=True):
     name: str
     address: str
     description: str = ""
@@ -226,11 +226,11 @@ class ChannelProperties(Shape):
     meta: dict[str, Any] = {}
 
 
-class FieldProperties(Shape):
+class FieldProperties(Shape, frozen=True):
     column: str
 
 
-class AudienceProperties(Shape):
+class AudienceProperties(Shape, frozen=True):
     name: str
     channel: str
     destination: str
@@ -246,7 +246,7 @@ class AudienceProperties(Shape):
     meta: dict[str, Any] = {}
 
 
-class Properties(Shape):
+class Properties(Shape, frozen=True):
     """One YAML file below the paths of models, seeds, macros or tests."""
 
     version: int = 2

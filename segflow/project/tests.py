@@ -33,8 +33,9 @@ def _test(
     entry: Any, column: str | None, at: Origin, attached: str, package: str
 ) -> Iterator[nodes.DataTest]:
     """One entry: `unique`, or `{accepted_values: {arguments: {…}, config: {…}}}`."""
+    said: dict[str, Any] = {}
     if isinstance(entry, str):
-        test, said = entry, {}
+        test = entry
     elif isinstance(entry, dict) and len(entry) == 1:
         test, said = next(iter(entry.items()))
         said = dict(said or {})

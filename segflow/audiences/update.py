@@ -1,0 +1,91 @@
+"""Results of a build in; memberships, user types, reach and the chosen audiences up to date out."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from segflow.audiences import audiences, membership, user_types
+from segflow.audiences.audiences import Built
+from segflow.audiences.membership import Movement
+from segflow.build.plan import Plan
+from segflow.build.runner import Result
+from segflow.compile.graph import CONTACTS, Graph
+from segflow.engines.base import Session
+from segflow.errors import StepError
+from segflow.project.nodes import Audience
+
+_MAIL = "email"
+
+
+@dataclass
+class Updated:
+    """What changed. `results` has one entry per audience; `mailable` counts members by segment."""
+
+    movements: list[Movement] = field(default_factory=list)
+    mailable: dict[str, int] = field(default_factory=dict)
+    stages: dict[str, int] = field(default_factory=dict)
+    audiences: list[Built] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+
+
+def update_audiences(
+    session: Session,
+    graph: Graph,
+    plan: Plan,
+    run: tuple[int, datetime],
+    standing: dict[str, tuple[str, ...]],
+) -> Updated:
+    """Bring everything that is made of evaluated segments up to date.
+
+    Args:
+        run: the number of the run, and its moment.
+        standing: nodes that are not up to date, each with the failed nodes at the root of it.
+    """
+    updated = Updated()
+    contacts = graph.find(CONTACTS)
+    relation = graph.relations.get(str(contacts))
+    if relation is None or not session.relation_type(relation.schema, relation.identifier):
+        return updated
+    types = {name.lower(): kind for name, kind in session.columns(f"select * from {relation}")}
+    membership.prepare(session, types["contact_id"])
+    evaluated = [name for name in plan.segments if graph.segments[name].id not in standing]
+    removed = membership.gone(session, graph.segments) if plan.is_whole else []
+    updated.movements = membership.update(session, evaluated, removed, *run)
+    user_types.write_user_types(session, graph)
+    reach = user_types.write_reach(session, graph)
+    chosen = [a for a in graph.project.audiences if a.name in plan.audiences]
+    mailed = {n for a in graph.project.audiences if a.channel == _MAIL for n in a.segments}
+    updated.mailable = {
+        s: n for (s, channel), n in reach.items() if channel == _MAIL and s in mailed
+    }
+    updated.stages = user_types.count_stages(session)
+    session.execute(f"create schema if not exists {audiences.SCHEMA}")
+    for audience in chosen:
+        _audience(session, graph, audience, standing, updated)
+    return updated
+
+
+def _audience(
+    session: Session,
+    graph: Graph,
+    audience: Audience,
+    standing: dict[str, tuple[str, ...]],
+    updated: Updated,
+) -> None:
+    """Build one audience, or hold it back because of what it reads."""
+    relation = str(audiences.relation_of(audience))
+    result = Result(audience.id, "audience", audience.name, relation, "success")
+    roots: dict[str, None] = {}
+    for parent in audiences.parents(graph, audience):
+        roots.update(dict.fromkeys(standing.get(parent, ())))
+    if roots:
+        names = ", ".join(graph.nodes[root].name for root in roots)
+        held = replace(result, status="held", message=f"reads {names}", because=tuple(roots))
+        updated.results.append(held)
+        return
+    try:
+        built = audiences.build_audience(session, graph, audience)
+    except StepError as error:
+        updated.results.append(replace(result, status="error", message=str(error)))
+        return
+    updated.audiences.append(built)
+    updated.results.append(replace(result, rows=built.rows))
