@@ -35,39 +35,43 @@ def run_unit_test(session: Session, graph: Graph, test: UnitTest, as_of: datetim
 
 def _run(session: Session, graph: Graph, test: UnitTest, as_of: datetime) -> None:
     model = graph.models[graph.parents[test.id][0]]
-    given = {}
-    for index, item in enumerate(test.given):
-        relation = _input(graph, model.relation, item)
-        table = Relation("temp", f"given_{index}", f"temp.main.given_{index}")
-        _give(session, graph, relation, table, item)
-        given[str(relation)] = table
+    moment = datetime.fromisoformat(test.overrides.as_of) if test.overrides.as_of else as_of
+    given: dict[str, Relation] = {}
 
     def lookup(relation: Relation, spelt: str) -> Relation:
         if str(relation) not in given:
             raise ProjectError(f"the model reads {spelt}, which the test does not give")
         return given[str(relation)]
 
-    overrides = test.overrides
-    incremental = bool(overrides.macros.get("is_incremental", False))
-    scope = scope_of(
-        graph,
-        model,
-        ref=lambda package, name: lookup(graph.ref(package, name), f"ref('{name}')"),
-        source=lambda s, table: lookup(graph.source(s, table), f"source('{s}', '{table}')"),
-        this=given.get(str(model.relation), model.relation),
-        variables=overrides.vars,
-        macros={k: v for k, v in overrides.macros.items() if k != "is_incremental"},
-        is_incremental=incremental,
-    )
-    moment = datetime.fromisoformat(overrides.as_of) if overrides.as_of else as_of
-    sql = at(render_model(graph, model, scope), moment)
-    session.execute(f"create or replace temp table actual as\n{sql}")
+    def select(incremental: bool) -> str:
+        scope = scope_of(
+            graph,
+            model,
+            ref=lambda package, name: lookup(graph.ref(package, name), f"ref('{name}')"),
+            source=lambda s, table: lookup(graph.source(s, table), f"source('{s}', '{table}')"),
+            this=given.get(str(model.relation), model.relation),
+            variables=test.overrides.vars,
+            macros={k: v for k, v in test.overrides.macros.items() if k != "is_incremental"},
+            is_incremental=incremental,
+        )
+        return at(render_model(graph, model, scope), moment)
+
+    # The model's own table has the columns of its SELECT, which reads the other inputs.
+    for item in sorted(test.given, key=lambda item: item.input.strip() == "this"):
+        table = Relation("temp", f"given_{len(given)}", f"temp.main.given_{len(given)}")
+        if item.input.strip() == "this":
+            relation, columns = model.relation, session.columns(select(incremental=False))
+        else:
+            relation = _input(graph, item)
+            columns = [] if item.format == "sql" else _columns(session, graph, relation)
+        _give(session, columns, table, item)
+        given[str(relation)] = table
+    incremental = bool(test.overrides.macros.get("is_incremental", False))
+    session.execute(f"create or replace temp table actual as\n{select(incremental)}")
     _compare(session, test.expect)
 
 
-def _input(graph: Graph, this: Relation, item: GivenProperties) -> Relation:
-    if item.input.strip() == "this":
-        return this
+def _input(graph: Graph, item: GivenProperties) -> Relation:
     match = _INPUT.match(item.input)
     if not match:
         raise ProjectError(f"`{item.input}` is no input: write ref('…'), source('…', '…') or this")
@@ -78,13 +82,12 @@ def _input(graph: Graph, this: Relation, item: GivenProperties) -> Relation:
 
 
 def _give(
-    session: Session, graph: Graph, relation: Relation, table: Relation, item: GivenProperties
+    session: Session, columns: list[Column], table: Relation, item: GivenProperties
 ) -> None:
     """Make a table with the columns of the real relation and the rows of the test."""
     if item.format == "sql":
         session.execute(f"create or replace temp table {table.identifier} as\n{item.rows}")
         return
-    columns = _columns(session, graph, relation)
     rows = _rows(item.rows, item.format)
     known = [name for name, _ in columns]
     for row in rows:

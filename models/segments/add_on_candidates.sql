@@ -1,0 +1,23 @@
+{# Contacts whose account lacks a product that many owners of what it has also bought. #}
+with contacts as (
+    select * from {{ ref('contacts') }}
+),
+
+product_gaps as (
+    select * from {{ ref('product_gaps') }}
+)
+
+select
+    contacts.contact_id,
+    product_gaps.product_id,
+    product_gaps.product_name,
+    product_gaps.owned_product_id,
+    product_gaps.owned_product_name,
+    product_gaps.owner_share
+
+from contacts
+
+inner join product_gaps
+    on contacts.contact_id = product_gaps.contact_id
+
+where product_gaps.gap_rank = 1

@@ -1,0 +1,20 @@
+{# Billing contacts and owners whose subscription comes up for renewal within a month. #}
+with contacts as (
+    select * from {{ ref('contacts') }}
+)
+
+select
+    contact_id,
+    period_ends_at,
+    billing_interval,
+    is_auto_renew,
+    account_owner
+
+from contacts
+
+where
+    {{ is_customer('stage') }}
+    and {{ within_next('period_ends_at', var('renewal_days')) }}
+    and (billing_interval = 'year' or not is_auto_renew)
+    and cancel_requested_at is null
+    and {{ handles_billing() }}

@@ -1,0 +1,14 @@
+{# Contacts whom e-mail does not reach, or who have not cared for it in a year. #}
+with contacts as (
+    select * from {{ ref('contacts') }}
+)
+
+select
+    contact_id,
+    email_unreachable_because,
+    emails_sent_90,
+    last_email_click_at
+
+from contacts
+
+where not is_email_reachable
