@@ -172,6 +172,7 @@ def _build(
         frozenset(node for node, status in before.items() if status.state == "kept"),
     )
     threads = options.threads or project.target.properties.threads
+    watch(plan)
     report.results = run_plan(plan, execution, threads, watch)
     with engine.session() as session:
         moved = (report.run, report.as_of)

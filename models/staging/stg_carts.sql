@@ -20,17 +20,17 @@ cleaned as (
 )
 
 select
-    cart_id,
-    contact_id,
-    created_at,
-    updated_at,
-    ordered_at,
-    emptied_at,
-    item_count,
-    first_product_id,
-    currency,
-    total_amount,
+    cleaned.cart_id,
+    cleaned.contact_id,
+    cleaned.created_at,
+    cleaned.updated_at,
+    cleaned.ordered_at,
+    cleaned.emptied_at,
+    cleaned.item_count,
+    cleaned.first_product_id,
+    cleaned.currency,
+    cleaned.total_amount,
     {{ to_value('cleaned.total_amount', 'cleaned.currency', 'cleaned.updated_at') }} as total_value,
-    cart_url
+    cleaned.cart_url
 
 from cleaned

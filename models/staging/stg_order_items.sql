@@ -23,10 +23,10 @@ priced as (
 )
 
 select
-    order_item_id,
-    order_id,
-    product_id,
-    quantity,
+    priced.order_item_id,
+    priced.order_id,
+    priced.product_id,
+    priced.quantity,
     {{ to_value('priced.item_amount', 'priced.currency', 'priced.ordered_at') }} as item_value
 
 from priced

@@ -33,15 +33,15 @@ cleaned as (
 )
 
 select
-    order_id,
-    contact_id,
-    cart_id,
-    ordered_at,
-    cancelled_at,
-    currency,
-    total_amount,
+    cleaned.order_id,
+    cleaned.contact_id,
+    cleaned.cart_id,
+    cleaned.ordered_at,
+    cleaned.cancelled_at,
+    cleaned.currency,
+    cleaned.total_amount,
     {{ to_value('cleaned.total_amount', 'cleaned.currency', 'cleaned.ordered_at') }} as total_value,
-    discount_code,
+    cleaned.discount_code,
     {{ to_value('cleaned.discount_amount', 'cleaned.currency', 'cleaned.ordered_at') }}
         as discount_value
 

@@ -64,7 +64,8 @@ class Execution:
     types: dict[str, str] = field(default_factory=dict)
 
 
-Watch = Callable[[Step | Result], None]
+# Hears of the plan, then of every step's start and end.
+Watch = Callable[[Plan | Step | Result], None]
 
 
 def members_table(segment: str) -> str:

@@ -164,7 +164,7 @@ def cli() -> None:
 def _run(invocation: Invocation, then_deliver: bool) -> int:
     compiled = invocation.compiled()
     pipeline.write_artifacts(compiled, invocation.options)
-    with invocation.screen.progress(None) as watch, _log(compiled, invocation) as log:
+    with invocation.screen.progress() as watch, _log(compiled, invocation) as log:
         report = pipeline.run(compiled, invocation.options, log.also(watch), then_deliver)
     return _finish(invocation, compiled, report)
 
@@ -221,7 +221,7 @@ def retry(invocation: Invocation) -> int:
     """Go on with what the last run left behind, at the same moment."""
     compiled = invocation.compiled()
     pipeline.write_artifacts(compiled, invocation.options)
-    with invocation.screen.progress(None) as watch, _log(compiled, invocation) as log:
+    with invocation.screen.progress() as watch, _log(compiled, invocation) as log:
         report = pipeline.retry(compiled, invocation.options, log.also(watch))
     return _finish(invocation, compiled, report)
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from segflow.build.plan import Step
+from segflow.build.plan import Plan, Step
 from segflow.build.runner import Result, Watch
 
 
@@ -18,7 +18,7 @@ class Log:
     def also(self, watch: Watch) -> Watch:
         """`watch`, and the log."""
 
-        def both(event: Step | Result) -> None:
+        def both(event: Plan | Step | Result) -> None:
             if isinstance(event, Result):
                 message = f": {event.message}" if event.message else ""
                 self._write(f"{event.status} {event.node} {event.seconds:.3f} s{message}")

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from segflow import __version__
 from segflow.build.data_tests import TestResult
-from segflow.build.plan import Step
+from segflow.build.plan import Plan, Step
 from segflow.build.runner import Result, Watch
 from segflow.report import Report
 
@@ -25,6 +25,7 @@ _MARKS = {
 }
 _SHOWN_SEGMENTS = 12
 _MINUS = "\N{MINUS SIGN}"
+_NONE = "\N{EN DASH}"
 
 _REASONS = {
     "excluded": "excluded",
@@ -50,39 +51,37 @@ class Screen:
             self.console.print(text)
 
     @contextmanager
-    def progress(self, total: int | None) -> Iterator[Watch]:
+    def progress(self) -> Iterator[Watch]:
         """A bar on a terminal, one line per node elsewhere."""
         if self.quiet:
             yield lambda _: None
         elif self.console.is_terminal:
-            with self._bar(total) as watch:
+            with self._bar() as watch:
                 yield watch
         else:
             yield self._line
 
-    def _line(self, event: Step | Result) -> None:
+    def _line(self, event: Plan | Step | Result) -> None:
         if isinstance(event, Result):
             self.say(_result_line(event))
 
     @contextmanager
-    def _bar(self, total: int | None) -> Iterator[Watch]:
-        columns = (
-            SpinnerColumn(),
-            BarColumn(30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[now]}"),
-        )
+    def _bar(self) -> Iterator[Watch]:
+        now = TextColumn("{task.fields[now]}")
+        columns = (SpinnerColumn(), BarColumn(30), MofNCompleteColumn(), now)
         with Progress(*columns, console=self.console, transient=True) as bar:
-            task = bar.add_task("", total=total, now="")
-            running: list[str] = []
+            task = bar.add_task("", total=None, now="")
+            running: dict[str, None] = {}
 
-            def watch(event: Step | Result) -> None:
+            def watch(event: Plan | Step | Result) -> None:
+                if isinstance(event, Plan):
+                    bar.update(task, total=len(event.steps))
+                    return
                 name = event.node.rpartition(".")[2]
                 if isinstance(event, Step):
-                    running.append(name)
+                    running[name] = None
                 else:
-                    if name in running:
-                        running.remove(name)
+                    running.pop(name, None)
                     bar.advance(task)
                     if not event.is_good:
                         bar.console.print(_result_line(event))
@@ -204,7 +203,7 @@ def _audiences(report: Report) -> Iterator[str]:
         result = next((r for r in results if r.name == name), None)
         delivery = delivered.get(name)
         if result and not result.is_good:
-            yield f"  [yellow]{name:<30}{'–':>10}   HELD  {escape(result.message)}[/]"
+            yield f"  [yellow]{name:<30}{_NONE:>10}   HELD  {escape(result.message)}[/]"
             continue
         rows = result.rows if result else delivery.rows if delivery else None
         where = (

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 
 from segflow.compile.cache import Cache
 from segflow.compile.outlines import Columns
@@ -199,10 +198,8 @@ def _connect_tests(graph: Graph) -> None:
             facts = graph.parser.facts(test.text, test.file, test.name, {})
             calls: list[tuple[str, tuple[str | None, str]]] = [("ref", r) for r in facts.refs]
             calls += [("source", s) for s in facts.sources]
-            at = Location(test.file)
         else:
             calls = test_arguments(test)
-            at = test.origin.location() if test.origin else Location(Path(test.path))
         for call, (first, second) in calls:
             try:
                 if call == "ref":
@@ -213,7 +210,7 @@ def _connect_tests(graph: Graph) -> None:
                     name = f"{first}.{second}"
                     found[next(s.id for s in graph.project.sources if s.name == name)] = None
             except ProjectError as error:
-                error.location = at
+                error.location = test.origin.location() if test.origin else place(test)
                 raise
         _add(graph, [test])
         graph.parents[test.id] = tuple(found)
