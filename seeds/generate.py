@@ -11,6 +11,7 @@ events come in one file for each month in which they arrived, sorted by when the
 
 import argparse
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,7 @@ class Machine:
     """What DuckDB may use; none of it changes what is written."""
 
     memory: str = "4GB"
-    threads: int = 2
+    threads: int = os.cpu_count() or 1
 
 
 @contextmanager

@@ -47,7 +47,9 @@ written as (
         end as time_zone,
         if(
             u(n, 'source known') < 0.85,
-            pick(['organic', 'organic', 'paid_search', 'referral', 'partner', 'event'], n, 'source'),
+            pick(
+                ['organic', 'organic', 'paid_search', 'referral', 'partner', 'event'], n, 'source'
+            ),
             null
         ) as source,
         case

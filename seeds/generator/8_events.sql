@@ -8,7 +8,6 @@ wanted as (
     select
         n,
         plan_id,
-        kind,
         coalesce(
             nullif(concat(
                 if(u(n, 'dashboards') < 0.95, 'a', ''),
@@ -87,7 +86,6 @@ paced as (
 
 select
     n,
-    a,
     is_member,
     is_company,
     day_of(if(is_member, signed_up_at, created_at)) + 1 as first_day,
@@ -114,8 +112,7 @@ select
     codes_before,
     codes_after,
     dropped_day,
-    uses_new,
-    country
+    uses_new
 from paced;
 
 create macro topics() as

@@ -99,7 +99,9 @@ in_app as (
         from recipients
         where is_member and not has_left
     ) as days
-    where created_at < opening() + to_days(cast(day as integer)) and u(n * 2048 + day, 'banner') < 0.006
+    where
+        created_at < opening() + to_days(cast(day as integer))
+        and u(n * 2048 + day, 'banner') < 0.006
 ),
 
 sent as (

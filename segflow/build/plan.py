@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-from segflow.compile.graph import Graph
+from segflow.compile.graph import CONTACTS, Graph
 from segflow.project import nodes
 
 
@@ -63,6 +63,7 @@ def plan_build(graph: Graph, chosen: set[str], is_whole: bool, reason: str = "se
     reads = {node: tuple(_readable_parents(graph, node)) for node in members}
     needs = {node: tuple(p for p in reads[node] if p in members) for node in members}
     tests, follows = _owners(graph, members, needs)
+    _after_contacts(graph, follows)
     steps = []
     for node in _in_order(graph, needs, follows):
         steps.append(
@@ -125,6 +126,16 @@ def _owners(
         others = [p for p in parents if p != owner and p not in needs[owner]]
         follows[owner] = tuple(dict.fromkeys((*follows[owner], *others)))
     return tests, follows
+
+
+def _after_contacts(graph: Graph, follows: dict[str, tuple[str, ...]]) -> None:
+    """Every segment waits for `contacts`, which says what type a contact_id has."""
+    contacts = graph.find(CONTACTS)
+    if contacts in follows:
+        before = {contacts, *graph.ancestors(contacts)}
+        for segment in graph.segments.values():
+            if segment.id in follows and segment.id not in before:
+                follows[segment.id] = (*follows[segment.id], contacts)
 
 
 def _in_order(

@@ -281,6 +281,8 @@ def _check_key_type(session: Session, execution: Execution, types: dict[str, str
     if contacts is None:
         return
     relation = execution.graph.relations[contacts]
+    if session.relation_type(relation.schema, relation.identifier) is None:
+        return
     key = next(
         (k for n, k in session.columns(f"select * from {relation}") if n.lower() == "contact_id"),
         None,

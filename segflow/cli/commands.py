@@ -36,7 +36,7 @@ class Invocation:
         self.environment = Environment()
         self.command = command
         self.output = given.pop("output", "text")
-        self.screen = Screen(given.pop("quiet", False) or self.output == "json")
+        self.screen = Screen(given.pop("quiet", False), self.output == "json")
         self.given = given
         self.options = Options(
             command=command,
@@ -250,7 +250,7 @@ def compile_(invocation: Invocation) -> int:
     ]
     if invocation.options.selected:
         for node in models:
-            invocation.screen.console.print(compiled.compilation.models[node].sql, markup=False)
+            invocation.screen.data(compiled.compilation.models[node].sql)
     for warning in compiled.compilation.warnings:
         invocation.screen.say(f"warning  {warning}")
     where = compiled.project.target_path / "compiled"
@@ -289,7 +289,7 @@ def ls(invocation: Invocation) -> int:
                     "tags": list(graph.nodes[node].tags),
                 }
             )
-            invocation.screen.say(f"{kind}:{graph.nodes[node].name}")
+            invocation.screen.data(f"{kind}:{graph.nodes[node].name}")
     invocation.answer({"nodes": listed})
     return 0
 
@@ -301,7 +301,7 @@ def show(invocation: Invocation) -> int:
     given = invocation.given
     names, rows = pipeline.show(compiled, invocation.options, given["inline"], given["limit"])
     for line in render.table(names, rows):
-        invocation.screen.console.print(line, markup=False)
+        invocation.screen.data(line)
     invocation.answer({"columns": names, "rows": [list(row) for row in rows]})
     return 0
 

@@ -40,15 +40,22 @@ _REASONS = {
 
 
 class Screen:
-    """Standard output for people. `quiet` leaves only what went wrong."""
+    """Standard output for people: silent where JSON goes there, `quiet` but for what was asked."""
 
-    def __init__(self, quiet: bool = False):
+    def __init__(self, quiet: bool = False, is_json: bool = False):
         self.console = Console(highlight=False, soft_wrap=True, file=sys.stdout)
-        self.quiet = quiet
+        self.quiet = quiet or is_json
+        self._is_json = is_json
 
     def say(self, text: str = "") -> None:
+        """A line about what is going on."""
         if not self.quiet:
             self.console.print(text)
+
+    def data(self, text: str) -> None:
+        """A line of what was asked for, as it is."""
+        if not self._is_json:
+            self.console.print(text, markup=False)
 
     @contextmanager
     def progress(self) -> Iterator[Watch]:
@@ -181,7 +188,8 @@ def _segments(report: Report) -> Iterator[str]:
     for result in held:
         since = report.kept_since.get(result.node)
         kept = f"kept since {_minute(since)}" if since else "never evaluated"
-        yield f"  [yellow]{result.name:<30}{kept}, {escape(result.message.splitlines()[0])}[/]"
+        why = escape(result.message) if result.status == "held" else "failed"
+        yield f"  [yellow]{result.name:<30}{kept}, {why}[/]"
     more = len(ordered) - _SHOWN_SEGMENTS
     if more > 0:
         yield f"  … {more} more: segflow ls --resource-type segment"
