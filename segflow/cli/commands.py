@@ -1,4 +1,4 @@
-"""What a user types. The clock is read here, and here every error becomes a line and an exit code."""
+"""What a user types. Here the clock is read, and every error becomes a line and an exit code."""
 
 import functools
 import shutil
@@ -14,17 +14,19 @@ import click
 import msgspec
 
 from segflow import __version__, artifacts, pipeline
+from segflow.build.plan import kind_of
 from segflow.cli import render
 from segflow.cli.log import Log
 from segflow.cli.output import as_json, results_of
 from segflow.cli.render import Screen
+from segflow.cli.starter import copy_starter
 from segflow.compile.selection import select
-from segflow.errors import ProjectError, SegflowError
+from segflow.errors import SegflowError
 from segflow.pipeline import Compiled
-from segflow.report import Options, Report
 from segflow.project import documents
 from segflow.project.config import Environment, moment
 from segflow.project.load import load
+from segflow.report import Options, Report
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -273,23 +275,19 @@ def ls(invocation: Invocation) -> int:
     if wanted:
         chosen &= select(graph, [f"resource_type:{wanted}"])
     listed = []
-    for node in graph.order:
-        if node in chosen and (wanted or graph.nodes[node].kind not in ("test", "unit_test")):
-            kind = (
-                "segment"
-                if node in graph.models and graph.models[node].is_segment
-                else graph.nodes[node].kind
-            )
+    for node in (graph.nodes[node] for node in graph.order if node in chosen):
+        if wanted or node.kind not in ("test", "unit_test"):
+            kind = kind_of(graph, node.id)
+            invocation.screen.data(f"{kind}:{node.name}")
             listed.append(
                 {
-                    "unique_id": node,
+                    "unique_id": node.id,
                     "resource_type": kind,
-                    "name": graph.nodes[node].name,
-                    "path": graph.nodes[node].path,
-                    "tags": list(graph.nodes[node].tags),
+                    "name": node.name,
+                    "path": node.path,
+                    "tags": node.tags,
                 }
             )
-            invocation.screen.data(f"{kind}:{graph.nodes[node].name}")
     invocation.answer({"nodes": listed})
     return 0
 
@@ -355,43 +353,8 @@ def clean(invocation: Invocation) -> int:
 def init(name: str) -> int:
     """Copy the starter into a new folder NAME, ready to run."""
     try:
-        folder = copy_starter(Path(name))
+        copy_starter(Path(name))
     except SegflowError as error:
         return _fail("init", error, "text", Environment())
-    click.echo(f"{folder} is ready:\n  cd {name}\n  segflow run")
+    click.echo(f"{name} is ready:\n  cd {name}\n  segflow run")
     return 0
-
-
-def copy_starter(folder: Path) -> Path:
-    """Copy models, seeds, macros and config; the project takes the folder's name.
-
-    Raises:
-        ProjectError: the folder exists already, or its name cannot name a project.
-    """
-    if not folder.name.isidentifier():
-        raise ProjectError(f"`{folder.name}` is no name for a project: letters, digits and _ only")
-    if folder.exists():
-        raise ProjectError(f"{folder} exists already", hint="name a folder that does not")
-    package = Path(__file__).parent.parent
-    starter = package / "starter"
-    if not starter.is_dir():
-        starter = package.parent
-    for part in ("models", "seeds", "macros", "tests/data"):
-        ignored = shutil.ignore_patterns("__pycache__", "*.py")
-        shutil.copytree(starter / part, folder / part, ignore=ignored)
-    text = (starter / "segflow.yml").read_text("utf-8")
-    (folder / "segflow.yml").write_text(_renamed(text, folder.name), "utf-8")
-    (folder / ".gitignore").write_text("/target/\n/warehouse/\n/exports/\n", "utf-8")
-    return folder
-
-
-def _renamed(text: str, name: str) -> str:
-    """The starter's segflow.yml under another project name."""
-    lines = []
-    for line in text.splitlines():
-        if line == "name: starter":
-            line = f"name: {name}"
-        elif line == "  starter:":
-            line = f"  {name}:"
-        lines.append(line)
-    return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-{# One row per subscription or trial; an account has up to twenty open at once. #}
+{# One row per subscription or trial; an account has up to 18 open at once. #}
 with subscriptions as (
     select * from {{ source('ravenstack', 'subscriptions') }}
 ),
