@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +63,6 @@ totals as (
         max(created_at) as created_at
 
     from second_parent
-
     group by item_id
 )
 
@@ -78,7 +76,6 @@ from first_parent
 
 inner join totals
     on first_parent.item_id = totals.item_id
-
 where first_parent.amount >= {least}{semi}
 """
 
@@ -159,21 +156,30 @@ def _model(number: int, width: int) -> str:
         second=parents[1],
         third=_THIRD.format(third=parents[2]) if third else "",
         least=number % 10,
-        semi="\n    and first_parent.item_id in (select item_id from third_parent)" if third else "",
+        semi="\n    and first_parent.item_id in (select item_id from third_parent)"
+        if third
+        else "",
     )
 
 
-def _without(*folders: Path) -> Callable[[], None]:
-    def remove() -> None:
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+@dataclass
+class Aside:
+    """Moves a folder out of the way. Deleting it would slow down the files made right after."""
 
-    return remove
+    folder: Path
+    count: int = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+        trash = self.folder.with_name("trash")
+        trash.mkdir(exist_ok=True)
+        if self.folder.exists():
+            self.folder.rename(trash / f"{self.folder.name}_{self.count}")
 
 
 def _commands(folder: Path, edited: Path, with_dbt: bool) -> list[Command]:
     ours = (SEGFLOW, "compile")
-    cold = _without(folder / "target")
+    cold = Aside(folder / "target")
     edit = Edits(edited)
     commands = [
         Command("segflow --version", (SEGFLOW, "--version"), folder),
@@ -182,7 +188,7 @@ def _commands(folder: Path, edited: Path, with_dbt: bool) -> list[Command]:
         Command("segflow one edit", ours, folder, edit),
     ]
     if with_dbt:
-        cold = _without(folder / "target_dbt")
+        cold = Aside(folder / "target_dbt")
         commands += [
             dbt.command("dbt --version", folder, "--version"),
             dbt.command("dbt cold", folder, "compile", before=cold),

@@ -1,4 +1,4 @@
-"""A graph, SQL and results in; `target/` out: compiled SQL, manifest.json, run_results.json.
+"""A graph, SQL and results in; `target/` out: compiled SQL, the manifest, how a run went.
 
 The shapes follow dbt's artifacts as far as they go, so that tools which read those find their way.
 """
@@ -14,6 +14,7 @@ from segflow import __version__
 from segflow.compile.compiler import Compilation
 from segflow.compile.graph import Graph
 from segflow.project import nodes
+from segflow.project.load import Project
 
 
 def write_compiled(graph: Graph, compilation: Compilation) -> None:
@@ -47,18 +48,11 @@ def write_manifest(graph: Graph, compilation: Compilation, generated_at: datetim
     _write(graph.project.target_path / "manifest.json", _json(graph, manifest))
 
 
-def write_run_results(graph: Graph, report: dict[str, Any]) -> None:
-    """How the last command went."""
-    _write(graph.project.target_path / "run_results.json", _json(graph, report))
-
-
-def read_run_results(target_path: Path) -> dict[str, Any]:
-    """The last command's results; empty where there are none."""
-    try:
-        found: dict[str, Any] = msgspec.json.decode((target_path / "run_results.json").read_bytes())
-    except (OSError, msgspec.DecodeError):
-        return {}
-    return found
+def write_report(project: Project, results: str, summary: str) -> None:
+    """How the last command went: as JSON, and as people read it."""
+    scrub = project.environment.scrub
+    _write(project.target_path / "run_results.json", scrub(results) + "\n")
+    _write(project.target_path / "run_summary.md", scrub(f"```\n{summary}\n```\n"))
 
 
 def _metadata(graph: Graph, generated_at: datetime) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import msgspec
 
 from segflow import __version__, artifacts, pipeline
 from segflow.build.plan import kind_of
@@ -173,12 +172,11 @@ def _run(invocation: Invocation, then_deliver: bool) -> int:
 
 def _finish(invocation: Invocation, compiled: Compiled, report: Report) -> int:
     results = results_of(report)
-    artifacts.write_run_results(
-        compiled.graph, msgspec.json.decode(as_json(invocation.command, results, report))
-    )
-    scrub = invocation.environment.scrub
-    for line in render.summary(report):
-        invocation.screen.say(scrub(line))
+    lines = [invocation.environment.scrub(line) for line in render.summary(report)]
+    text = "\n".join(render.plain(line) for line in lines).strip()
+    artifacts.write_report(compiled.project, as_json(invocation.command, results, report), text)
+    for line in lines:
+        invocation.screen.say(line)
     invocation.answer(results, report)
     return 0 if report.ok else 1
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.text import Text
 
 from segflow import __version__
 from segflow.build.data_tests import TestResult
@@ -131,7 +132,7 @@ def summary(report: Report) -> Iterator[str]:
     yield from _audiences(report)
     yield from _warnings(report)
     yield ""
-    yield f"{_spent(report)}      report: target/run_results.json"
+    yield f"{_spent(report)}      report: target/run_summary.md"
     yield ""
     yield from _ending(report)
 
@@ -276,6 +277,11 @@ def table(names: list[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
     yield "  ".join("─" * width for width in widths)
     for row in cells:
         yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+
+
+def plain(text: str) -> str:
+    """A line without its colours."""
+    return Text.from_markup(text).plain.rstrip()
 
 
 def _cell(value: Any) -> str:

@@ -1,0 +1,7 @@
+{# One row per id merged away: none is recorded. #}
+select
+    cast(null as varchar) as merged_contact_id,
+    cast(null as varchar) as contact_id,
+    cast(null as timestamp) as merged_at
+
+where false
