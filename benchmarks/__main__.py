@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import compiling, dbt
+from benchmarks import compiling, dbt, overhead
 from benchmarks.results import keep, markdown
 
 _HERE = Path(__file__).parent
-_PARTS = {"b": compiling.measure}
+_PARTS = {"b": compiling.measure, "c": overhead.measure}
 
 
 def main() -> None:

@@ -220,12 +220,12 @@ def measure(data: Path, small: bool, with_dbt: bool) -> Section:
 
 
 def _rows(samples: Samples) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for what, limit in (("--version", 0.15), ("cold", 5), ("unchanged", 0.5), ("one edit", None)):
         ours = samples[f"segflow {what}"]
         theirs = samples.get(f"dbt {what}")
-        budget = against(cpu(ours), limit, f"≤ {limit} s") if limit else "–"
-        beside = (seconds(cpu(theirs)), f"{cpu_ratio(theirs, ours):.0f}") if theirs else ("–", "–")
+        budget = against(cpu(ours), limit, f"≤ {limit} s") if limit else "-"
+        beside = (seconds(cpu(theirs)), f"{cpu_ratio(theirs, ours):.0f}") if theirs else ("-", "-")
         typed = f"`segflow {what}`" if what == "--version" else f"`segflow compile`, {what}"
         rows.append((typed, *costs(ours), *beside, budget))
     return rows

@@ -90,6 +90,8 @@ def retry(compiled: Compiled, options: Options, watch: Watch) -> Report:
         plan = plan_build(compiled.graph, left, False, f"left behind by run {last.run:04}")
         with private_copy(engine):
             report = _build(compiled, replace(options, as_of=last.as_of), engine, plan, watch)
+            if not left:
+                report.warnings.append(f"run {last.run:04} left nothing behind")
             engine.commit_run()
             _deliver(compiled, engine, plan.audiences, report)
     return report

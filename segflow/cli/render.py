@@ -25,6 +25,7 @@ _MARKS = {
     "held": "[yellow]held[/]",
 }
 _SHOWN_SEGMENTS = 12
+_SHOWN_HELD = 6
 _MINUS = "\N{MINUS SIGN}"
 _NONE = "\N{EN DASH}"
 
@@ -104,13 +105,12 @@ class Screen:
 
 
 def _result_line(result: Result) -> str:
+    line = f"  {_MARKS[result.status]}  {escape(result.relation)}"
+    if result.status == "held":
+        return f"{line}  {escape(result.message)}"
     rows = f"  {result.rows:,} rows" if result.rows is not None else ""
-    line = f"  {_MARKS[result.status]}  {escape(result.relation)}{rows}  {result.seconds:.2f} s"
-    return (
-        f"{line}\n        {escape(result.message)}"
-        if result.message and not result.is_good
-        else line
-    )
+    failed = f"\n        {escape(result.message)}" if not result.is_good else ""
+    return f"{line}{rows}  {result.seconds:.2f} s{failed}"
 
 
 def heading(report: Report) -> str:
@@ -186,11 +186,13 @@ def _segments(report: Report) -> Iterator[str]:
         entered = f"+{move.entered:,}" if move.entered else "0"
         left = f"{_MINUS}{move.left:,}" if move.left else "0"
         yield f"  {move.segment:<30}{move.members:>10,}{mailable:>11}{entered:>10}{left:>9}"
-    for result in held:
+    for result in held[:_SHOWN_HELD]:
         since = report.kept_since.get(result.node)
         kept = f"kept since {_minute(since)}" if since else "never evaluated"
         why = escape(result.message) if result.status == "held" else "failed"
-        yield f"  [yellow]{result.name:<30}{kept}, {why}[/]"
+        yield f"  [yellow]{result.name:<30}  {kept}, {why}[/]"
+    if len(held) > _SHOWN_HELD:
+        yield f"  [yellow]… {len(held) - _SHOWN_HELD} more segments held back[/]"
     more = len(ordered) - _SHOWN_SEGMENTS
     if more > 0:
         yield f"  … {more} more: segflow ls --resource-type segment"
