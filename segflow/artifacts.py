@@ -3,6 +3,7 @@
 The shapes follow dbt's artifacts as far as they go, so that tools which read those find their way.
 """
 
+import hashlib
 import os
 from datetime import datetime
 from pathlib import Path
@@ -18,14 +19,27 @@ from segflow.project.load import Project
 
 
 def write_compiled(graph: Graph, compilation: Compilation) -> None:
-    """One file per model and test below `target/compiled`; what is the same is left alone."""
+    """One file per model and test below `target/compiled`, nothing where nothing has changed."""
     folder = graph.project.target_path / "compiled"
+    files: dict[Path, str] = {}
     for node, compiled in compilation.models.items():
         model = graph.nodes[node]
-        _write(folder / model.package / model.path, compiled.sql + "\n")
+        files[folder / model.package / model.path] = compiled.sql
     for node, sql in compilation.tests.items():
         test = graph.nodes[node]
-        _write(folder / test.package / "tests" / f"{test.name}.sql", sql + "\n")
+        files[folder / test.package / "tests" / f"{test.name}.sql"] = sql
+    digest = hashlib.blake2b(repr(files).encode()).hexdigest()
+    marker = folder / ".digest"
+    if marker.exists() and marker.read_text() == digest:
+        return
+    marker.unlink(missing_ok=True)
+    for left_over in set(folder.rglob("*.sql")) - files.keys():
+        left_over.unlink()
+    for parent in {path.parent for path in files}:
+        parent.mkdir(parents=True, exist_ok=True)
+    for path, sql in files.items():
+        path.write_text(f"{sql}\n", "utf-8")
+    marker.write_text(digest)
 
 
 def write_manifest(graph: Graph, compilation: Compilation, generated_at: datetime) -> None:
@@ -45,7 +59,8 @@ def write_manifest(graph: Graph, compilation: Compilation, generated_at: datetim
         "parent_map": {node: list(graph.parents[node]) for node in graph.order},
         "child_map": {node: list(graph.children[node]) for node in graph.order},
     }
-    _write(graph.project.target_path / "manifest.json", _json(graph, manifest))
+    text = msgspec.json.encode(manifest, enc_hook=str).decode()
+    _write(graph.project.target_path / "manifest.json", graph.project.environment.scrub(text))
 
 
 def write_report(project: Project, results: str, summary: str) -> None:
@@ -135,18 +150,8 @@ def _exposure(graph: Graph, audience: nodes.Audience) -> dict[str, Any]:
     }
 
 
-def _json(graph: Graph, value: Any) -> str:
-    raw = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=1)
-    return graph.project.environment.scrub(raw.decode()) + "\n"
-
-
 def _write(path: Path, text: str) -> None:
-    """Write a file whole, and only where it changed."""
-    try:
-        if path.read_text("utf-8") == text:
-            return
-    except OSError:
-        pass
+    """Write a file whole, or leave the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.write_text(text, "utf-8")

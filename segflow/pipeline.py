@@ -158,6 +158,7 @@ def _build(
     """Everything up to the moment before publishing."""
     graph, project = compiled.graph, compiled.project
     report = _report(compiled, options)
+    _check_file_name(compiled, engine)
     with engine.session() as session:
         journal.prepare(session)
         membership.check_clock(session, plan.segments, report.as_of)
@@ -196,6 +197,18 @@ def _deliver(compiled: Compiled, engine: Engine, names: tuple[str, ...], report:
     report.deliveries = deliveries.deliver(
         engine, chosen, held, compiled.destinations, compiled.project.root
     )
+
+
+def _check_file_name(compiled: Compiled, engine: Engine) -> None:
+    """DuckDB calls a database by its file's name, which must not be that of a schema in it."""
+    schemas = {"segments", *(r.schema for r in compiled.graph.relations.values())}
+    name = engine.location.stem
+    if name in schemas:
+        raise ProjectError(
+            f"a reader of {engine.location.name} could not tell the database from its schema `{name}`",
+            compiled.project.location(f"$.targets.{compiled.project.target.name}.path"),
+            "name the file otherwise",
+        )
 
 
 def _standing(results: list[Result], kept: frozenset[str]) -> dict[str, tuple[str, ...]]:

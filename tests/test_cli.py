@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -17,7 +18,7 @@ from segflow.cli.main import join_lists
 from tests.conftest import MakeProject, Project
 
 FILES = {
-    "seeds/raw.csv": "contact_id,email,stage\na,a@x.example,trial\nb,,trial\nc,c@x.example,active\n",
+    "seeds/raw.csv": "contact_id,email,stage\na,a@x.example,trial\nb,,trial\nc,c@x.example,active",
     "models/contacts.sql": "select *, email is not null as has_email from {{ ref('raw') }}",
     "models/consents.sql": (
         "select contact_id, 'email' as channel, 'marketing' as purpose, true as is_granted"
@@ -97,9 +98,7 @@ def test_plain_lines_name_every_node_and_quiet_prints_nothing(made: Project) -> 
 def test_a_failure_ends_in_1_and_in_the_command_to_type_next(made: Project) -> None:
     made.run(*VARS)
     made.write(
-        {
-            "models/contacts.sql": "select *, cast(email as int) > 0 as has_email from {{ ref('raw') }}"
-        }
+        {"models/contacts.sql": "select *, cast(email as int) as has_email from {{ ref('raw') }}"}
     )
     outcome = made.segflow("run", *VARS)
     assert outcome.code == 1
@@ -238,3 +237,25 @@ def test_a_terminal_sees_a_bar_and_the_same_summary(made: Project) -> None:
     text = seen.decode()
     assert "4/4" in text or "━" in text
     assert "All delivered." in text
+
+
+def test_a_database_named_like_one_of_its_schemas_is_refused(made: Project) -> None:
+    text = (made.root / "segflow.yml").read_text()
+    made.write({"segflow.yml": text.replace("warehouse/demo.duckdb", "warehouse/lifecycle.duckdb")})
+    outcome = made.segflow("run", *VARS)
+    assert outcome.code == 2 and "name the file otherwise" in outcome.err
+    assert not (made.root / "warehouse/lifecycle.duckdb").exists()
+
+
+def test_a_reader_can_open_every_table_of_the_default_database(made: Project) -> None:
+    text = (made.root / "segflow.yml").read_text()
+    made.write({"segflow.yml": text.replace("warehouse/demo.duckdb", "warehouse/segflow.duckdb")})
+    made.run(*VARS)
+    with duckdb.connect(str(made.root / "warehouse/segflow.duckdb"), read_only=True) as reader:
+        found = reader.execute(
+            "select table_catalog, table_schema, table_name from information_schema.tables"
+        ).fetchall()
+        assert len(found) > 10
+        for catalog, schema, name in found:
+            own = schema == "segflow"
+            reader.execute(f"from {catalog}.{schema}.{name}" if own else f"from {schema}.{name}")

@@ -3,9 +3,11 @@
 from tests.conftest import MakeProject
 
 CONTACTS = {
-    "seeds/raw.csv": "contact_id,email,stage\na,a@x.example,trial\nb,,trial\nc,c@x.example,active\n",
+    "seeds/raw.csv": "contact_id,email,stage\na,a@x.example,trial\nb,,trial\nc,c@x.example,active",
     "models/contacts.sql": "select * from {{ ref('raw') }}",
-    "models/segments/in_trial.sql": "select contact_id from {{ ref('contacts') }} where stage = 'trial'",
+    "models/segments/in_trial.sql": (
+        "select contact_id from {{ ref('contacts') }} where stage = 'trial'"
+    ),
 }
 
 

@@ -11,18 +11,29 @@ contacts as (
     select * from {{ ref('int_contacts_resolved') }}
 ),
 
+resolved as (
+    select
+        {{ resolved('recorded.contact_id') }} as contact_id,
+        channel,
+        purpose,
+        coalesce(is_granted, false) as is_granted,
+        recorded_at,
+        source
+    from recorded
+),
+
 statements as (
     select
-        contacts.contact_id,
-        case when recorded.channel = 'email' then contacts.email end as address,
-        recorded.channel,
-        recorded.purpose,
-        coalesce(recorded.is_granted, false) as is_granted,
-        recorded.recorded_at,
-        recorded.source
-    from recorded
+        resolved.contact_id,
+        case when resolved.channel = 'email' then contacts.email end as address,
+        resolved.channel,
+        resolved.purpose,
+        resolved.is_granted,
+        resolved.recorded_at,
+        resolved.source
+    from resolved
     inner join contacts
-        on {{ resolved('recorded.contact_id') }} = contacts.contact_id
+        on resolved.contact_id = contacts.contact_id
 
     union all
 

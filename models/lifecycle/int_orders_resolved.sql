@@ -5,21 +5,33 @@ with orders as (
 
 contacts as (
     select * from {{ ref('int_contacts_resolved') }}
+),
+
+resolved as (
+    select
+        order_id,
+        {{ resolved('orders.contact_id') }} as contact_id,
+        cart_id,
+        total_value,
+        coalesce(discount_code is not null or discount_value > 0, false) as is_discounted,
+        ordered_at,
+        {{ happened('cancelled_at') }} as cancelled_at
+    from orders
 )
 
 select
-    orders.order_id,
-    contacts.contact_id,
+    resolved.order_id,
+    resolved.contact_id,
     contacts.account_id,
-    orders.cart_id,
-    orders.total_value,
-    coalesce(orders.discount_code is not null or orders.discount_value > 0, false) as is_discounted,
-    orders.ordered_at,
-    {{ happened('orders.cancelled_at') }} as cancelled_at
+    resolved.cart_id,
+    resolved.total_value,
+    resolved.is_discounted,
+    resolved.ordered_at,
+    resolved.cancelled_at
 
-from orders
+from resolved
 
 inner join contacts
-    on {{ resolved('orders.contact_id') }} = contacts.contact_id
+    on resolved.contact_id = contacts.contact_id
 
 where not contacts.is_internal

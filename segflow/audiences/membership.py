@@ -1,7 +1,7 @@
 """Evaluated segments in; who is in, since when, and who was, out.
 
 A stay is one contact's time in one segment. Open stays are `segments.memberships`, written anew by
-every run; closed ones are appended to `segflow.closed_stays`; `segments.membership_history` is both.
+every run; closed ones are appended to `segments.closed_stays`; `segments.membership_history` is both.
 `entered_at` and `left_at` are the `as_of` of the run that saw it. A rerun of one `as_of` starts from
 the state before it, so that it changes nothing.
 """
@@ -36,18 +36,18 @@ def prepare(session: Session, contact_id_type: str) -> None:
     for statement in (
         "create table if not exists segments.memberships ("
         f"segment varchar, contact_id {contact_id_type}, entered_at timestamp, entered_run integer)",
-        "create table if not exists segflow.closed_stays ("
+        "create table if not exists segments.closed_stays ("
         f"segment varchar, contact_id {contact_id_type}, entered_at timestamp, entered_run integer,"
         " left_at timestamp, left_run integer)",
-        "create table if not exists segflow.evaluations (run integer, as_of timestamp,"
+        "create table if not exists segments.evaluations (run integer, as_of timestamp,"
         " segment varchar, members bigint, entered bigint, left_count bigint)",
         "create or replace view segments.membership_history as"
         " select segment, contact_id, entered_at, left_at, entered_run, left_run"
-        " from segflow.closed_stays union all"
+        " from segments.closed_stays union all"
         " select segment, contact_id, entered_at, null, entered_run, null from segments.memberships",
         "create or replace view segments.sizes as select run, as_of, cast(as_of as date) as as_of_date,"
         " row_number() over (partition by segment, cast(as_of as date) order by as_of desc) = 1"
-        ' as is_last_of_day, segment, members, entered, left_count as "left" from segflow.evaluations',
+        ' as is_last_of_day, segment, members, entered, left_count as "left" from segments.evaluations',
     ):
         session.execute(statement)
 
@@ -58,10 +58,10 @@ def check_clock(session: Session, segments: Iterable[str], as_of: datetime) -> N
     Raises:
         WorkspaceError: one of `segments` was evaluated at a later moment already.
     """
-    if session.relation_type("segflow", "evaluations") is None:
+    if session.relation_type("segments", "evaluations") is None:
         return
     found = session.rows(
-        "select segment, max(as_of) from segflow.evaluations"
+        "select segment, max(as_of) from segments.evaluations"
         f" where segment in ({_listed(segments)}) group by segment"
         f" having max(as_of) > {timestamp(as_of)} order by 2 desc, 1"
     )
@@ -115,14 +115,14 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
         "create or replace temp table stays_before as"
         " select segment, contact_id, entered_at, entered_run from segments.memberships"
         f" where {chosen} and entered_at < {now} union all"
-        " select segment, contact_id, entered_at, entered_run from segflow.closed_stays"
+        " select segment, contact_id, entered_at, entered_run from segments.closed_stays"
         f" where {chosen} and left_at = {now}"
     )
     if session.rows(
-        f"select 1 from segflow.closed_stays where {chosen} and left_at = {now} limit 1"
+        f"select 1 from segments.closed_stays where {chosen} and left_at = {now} limit 1"
     ):
         session.execute(
-            "create or replace table segflow.closed_stays as select * from segflow.closed_stays"
+            "create or replace table segments.closed_stays as select * from segments.closed_stays"
             f" where not ({chosen} and left_at = {now})"
         )
     session.execute(
@@ -130,7 +130,7 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
         f" anti join {_NOW} using (segment, contact_id)"
     )
     session.execute(
-        "insert into segflow.closed_stays select segment, contact_id, entered_at, entered_run,"
+        "insert into segments.closed_stays select segment, contact_id, entered_at, entered_run,"
         f" {now}, {run} from stays_left order by segment, contact_id"
     )
     session.execute(
@@ -144,14 +144,14 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
     )
     movements = _movements(session, moved, now)
     session.execute(
-        f"create or replace table segflow.evaluations as select * from segflow.evaluations"
+        f"create or replace table segments.evaluations as select * from segments.evaluations"
         f" where not ({chosen} and as_of = {now})"
     )
     values = ", ".join(
         f"({run}, {now}, {literal(m.segment)}, {m.members}, {m.entered}, {m.left})"
         for m in movements
     )
-    session.execute(f"insert into segflow.evaluations values {values}")
+    session.execute(f"insert into segments.evaluations values {values}")
     session.execute("drop table stays_before")
     session.execute("drop table stays_left")
     return movements

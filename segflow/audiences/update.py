@@ -43,7 +43,10 @@ def update_audiences(
     updated = Updated()
     contacts = graph.find(CONTACTS)
     relation = graph.relations.get(str(contacts))
+    chosen = [a for a in graph.project.audiences if a.name in plan.audiences]
     if relation is None or not session.relation_type(relation.schema, relation.identifier):
+        roots = standing.get(str(contacts), (str(contacts),))
+        updated.results = [_held(audience, roots, graph) for audience in chosen]
         return updated
     types = {name.lower(): kind for name, kind in session.columns(f"select * from {relation}")}
     membership.prepare(session, types["contact_id"])
@@ -52,7 +55,6 @@ def update_audiences(
     updated.movements = membership.update(session, evaluated, removed, *run)
     user_types.write_user_types(session, graph)
     reach = user_types.write_reach(session, graph)
-    chosen = [a for a in graph.project.audiences if a.name in plan.audiences]
     mailed = {n for a in graph.project.audiences if a.channel == _MAIL for n in a.segments}
     updated.mailable = {
         s: n for (s, channel), n in reach.items() if channel == _MAIL and s in mailed
@@ -72,20 +74,26 @@ def _audience(
     updated: Updated,
 ) -> None:
     """Build one audience, or hold it back because of what it reads."""
-    relation = str(audiences.relation_of(audience))
-    result = Result(audience.id, "audience", audience.name, relation, "success")
     roots: dict[str, None] = {}
     for parent in audiences.parents(graph, audience):
         roots.update(dict.fromkeys(standing.get(parent, ())))
     if roots:
-        names = ", ".join(graph.nodes[root].name for root in roots)
-        held = replace(result, status="held", message=f"reads {names}", because=tuple(roots))
-        updated.results.append(held)
+        updated.results.append(_held(audience, tuple(roots), graph))
         return
     try:
         built = audiences.build_audience(session, graph, audience)
     except StepError as error:
-        updated.results.append(replace(result, status="error", message=str(error)))
+        updated.results.append(replace(_result(audience), status="error", message=str(error)))
         return
     updated.audiences.append(built)
-    updated.results.append(replace(result, rows=built.rows))
+    updated.results.append(replace(_result(audience), rows=built.rows))
+
+
+def _result(audience: Audience) -> Result:
+    relation = str(audiences.relation_of(audience))
+    return Result(audience.id, "audience", audience.name, relation, "success")
+
+
+def _held(audience: Audience, roots: tuple[str, ...], graph: Graph) -> Result:
+    names = ", ".join(graph.nodes[root].name for root in roots)
+    return replace(_result(audience), status="held", message=f"reads {names}", because=roots)

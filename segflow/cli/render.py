@@ -26,6 +26,7 @@ _MARKS = {
 }
 _SHOWN_SEGMENTS = 12
 _SHOWN_HELD = 6
+_SHOWN_WARNINGS = 5
 _MINUS = "\N{MINUS SIGN}"
 _NONE = "\N{EN DASH}"
 
@@ -105,7 +106,8 @@ class Screen:
 
 
 def _result_line(result: Result) -> str:
-    line = f"  {_MARKS[result.status]}  {escape(result.relation)}"
+    name = result.name if result.kind == "source" else result.relation
+    line = f"  {_MARKS[result.status]}  {escape(name)}"
     if result.status == "held":
         return f"{line}  {escape(result.message)}"
     rows = f"  {result.rows:,} rows" if result.rows is not None else ""
@@ -155,9 +157,11 @@ def _nodes(report: Report) -> Iterator[str]:
     counts = [f"{passed:>3} passed"]
     counts += [f"{len(failed)} failed"] if failed else []
     counts += [f"{len(warned)} warned"] if warned else []
-    yield f"Tests     {', '.join(counts)}".ljust(32) + "; ".join(
-        escape(t.message) for t in warned[:2]
-    )
+    yield f"Tests     {', '.join(counts)}"
+    for test in warned[:_SHOWN_WARNINGS]:
+        yield f"          {escape(test.message)}"
+    if len(warned) > _SHOWN_WARNINGS:
+        yield f"          … {len(warned) - _SHOWN_WARNINGS} more: target/run_results.json"
     for name, segments in report.nobody.items():
         so = f", so nobody is in {', '.join(segments)}" if segments else ""
         yield f"Empty     {name} has no rows{so}"
