@@ -3,11 +3,16 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import compiling, dbt, overhead
+from benchmarks import compiling, dbt, full_run, next_day, overhead
 from benchmarks.results import keep, markdown
 
 _HERE = Path(__file__).parent
-_PARTS = {"b": compiling.measure, "c": overhead.measure}
+_PARTS = {
+    "a": full_run.measure,
+    "b": compiling.measure,
+    "c": overhead.measure,
+    "d": next_day.measure,
+}
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Part c: what segflow adds to a model that does nothing, three hundred of them in one build."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -19,11 +20,13 @@ def write_project(folder: Path, count: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     models = folder / "models"
     models.mkdir(parents=True)
-    statements = []
+    script = []
     for number in range(count):
         (models / f"trivial_{number:03}.sql").write_text("select 1 as a\n", "utf-8")
-        statements.append(f"create or replace table main.trivial_{number:03} as\nselect 1 as a")
-    (folder / "statements.sql").write_text(";\n".join(statements), "utf-8")
+        statement = f"create or replace table main.trivial_{number:03} as\nselect 1 as a"
+        script += [["execute", 0, sql] for sql in ("begin", statement, "commit")]
+    lines = [json.dumps(event) for event in [*script, ["publish"]]]
+    (folder / "statements.json").write_text("\n".join(lines) + "\n", "utf-8")
     (folder / "segflow.yml").write_text(_PROJECT, "utf-8")
     (folder / "dbt_project.yml").write_text(_PROJECT + _DBT, "utf-8")
     dbt.write_profile(folder)
@@ -31,11 +34,11 @@ def write_project(folder: Path, count: int) -> None:
 
 def _commands(folder: Path, with_dbt: bool) -> list[Command]:
     """Builds of a project that has been built before, so that nothing compiles anew."""
-    plain = (sys.executable, str(Path(__file__).with_name("plain.py")), "plain.duckdb")
+    plain = (sys.executable, str(Path(__file__).with_name("plain.py")))
     count = folder.name
     commands = [
         Command(f"segflow {count}", (SEGFLOW, "build"), folder),
-        Command(f"plain {count}", (*plain, "statements.sql"), folder),
+        Command(f"plain {count}", (*plain, "plain.duckdb", "statements.json"), folder),
     ]
     if with_dbt:
         commands.append(dbt.command(f"dbt {count}", folder, "build"))

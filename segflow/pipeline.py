@@ -201,7 +201,9 @@ def _deliver(compiled: Compiled, engine: Engine, names: tuple[str, ...], report:
 
 def _check_file_name(compiled: Compiled, engine: Engine) -> None:
     """DuckDB calls a database by its file's name, which must not be that of a schema in it."""
-    schemas = {"segments", *(r.schema for r in compiled.graph.relations.values())}
+    models = [parsed.relation.schema for parsed in compiled.graph.models.values()]
+    seeds = [compiled.graph.relations[seed.id].schema for seed in compiled.project.seeds]
+    schemas = {"segments", *models, *seeds}
     name = engine.location.stem
     if name in schemas:
         raise ProjectError(

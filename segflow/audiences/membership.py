@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from segflow.build.runner import members_table
+from segflow.build.evaluation import members_table
 from segflow.compile.relations import literal, timestamp
 from segflow.engines.base import SCRATCH, Session
 from segflow.errors import WorkspaceError

@@ -22,7 +22,7 @@ def write_user_types(session: Session, graph: Graph) -> None:
     rows = [
         f"({literal(p.name)}, {literal(p.segment)}, {p.position})" for p in graph.project.personas
     ]
-    values = ", ".join(rows) or "(null, null, null)"
+    values = ", ".join(rows) or "(cast(null as varchar), cast(null as varchar), 0)"
     session.execute(
         "create or replace view segments.user_types as"
         f" with personas (persona, segment, place) as (values {values}),"

@@ -26,6 +26,11 @@ class Build:
         refresh = self.config.full_refresh
         return wanted and not (self.full_refresh if refresh is None else refresh)
 
+    @property
+    def kind(self) -> str:
+        """What it becomes: `table` or `view`."""
+        return "view" if self.config.materialized in ("view", "segment") else "table"
+
 
 def materialize(session: Session, build: Build) -> None:
     """Make the relation of a model, in the transaction that is open.
@@ -36,10 +41,9 @@ def materialize(session: Session, build: Build) -> None:
     if build.is_incremental:
         _merge_in(session, build)
     else:
-        kind = "view" if build.config.materialized in ("view", "segment") else "table"
-        if build.before not in (None, kind):
+        if build.before not in (None, build.kind):
             session.execute(f"drop {build.before} {build.relation}")
-        session.execute(f"create or replace {kind} {build.relation} as\n{build.sql}")
+        session.execute(f"create or replace {build.kind} {build.relation} as\n{build.sql}")
 
 
 def check_contract(
@@ -74,13 +78,16 @@ def comment(
     description: str,
     columns: tuple[ColumnProperties, ...],
 ) -> None:
-    """Write descriptions where BI tools show them."""
+    """Write descriptions where BI tools show them; a column that is not there has none."""
     if description:
         session.execute(f"comment on {kind} {relation} is {literal(description)}")
-    for column in columns:
-        if column.description:
-            text = literal(column.description.strip())
-            session.execute(f"comment on column {relation}.{quoted(column.name)} is {text}")
+    described = [column for column in columns if column.description]
+    if described:
+        there = {name.lower() for name, _ in session.columns(f"select * from {relation}")}
+        for column in described:
+            if column.name.lower() in there:
+                text = literal(column.description.strip())
+                session.execute(f"comment on column {relation}.{quoted(column.name)} is {text}")
 
 
 def _merge_in(session: Session, build: Build) -> None:
@@ -140,12 +147,8 @@ def _append(session: Session, relation: str, new: str, columns: list[str], keys:
 def _delete_insert(
     session: Session, relation: str, new: str, columns: list[str], keys: list[str]
 ) -> None:
-    listed = ", ".join(keys)
-    session.execute(
-        f"delete from {relation} where ({listed}) in (select distinct ({listed}) from {new})"
-        if len(keys) > 1
-        else f"delete from {relation} where {listed} in (select {listed} from {new})"
-    )
+    same = " and ".join(f"old.{key} = new.{key}" for key in keys)
+    session.execute(f"delete from {relation} as old using {new} as new where {same}")
     _append(session, relation, new, columns, keys)
 
 

@@ -8,16 +8,18 @@ from datetime import datetime
 from pathlib import Path
 
 from segflow.build import materializations as making
-from segflow.build.data_tests import Failures, TestResult, run_test
+from segflow.build.catalog import SessionCatalog, test_sql
+from segflow.build.data_tests import FAILURES_SCHEMA, Failures, TestResult, run_test
+from segflow.build.evaluation import evaluate
 from segflow.build.freshness import check_freshness
 from segflow.build.materializations import Build
 from segflow.build.plan import Plan, Step
-from segflow.build.unit_tests import run_unit_test
-from segflow.compile.compiler import Compilation, render_model, render_test, scope_of
+from segflow.build.unit_tests import unit_test_result
+from segflow.compile.compiler import Compilation, render_model, scope_of
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.parsing import ParsedModel
-from segflow.compile.relations import Relation, at, literal
-from segflow.engines.base import SCRATCH, Column, Engine, Row, Session
+from segflow.compile.relations import Relation, at, quoted
+from segflow.engines.base import Column, Engine, Session
 from segflow.errors import Location, SegflowError, StepError
 from segflow.project import nodes
 
@@ -49,8 +51,9 @@ class Result:
 class Execution:
     """What every step of one run shares.
 
-    `kept` are the nodes that an earlier run could not bring up to date; `types` remembers how the
-    engine spells the types that contracts name.
+    `kept` are the nodes that an earlier run could not bring up to date. `standing` says what there
+    is, `table` or `view`, by schema and name in lower case; `types` how the engine spells the types
+    that contracts name.
     """
 
     engine: Engine
@@ -61,21 +64,27 @@ class Execution:
     store_failures: bool = False
     log: Callable[[str], None] = lambda _: None
     kept: frozenset[str] = frozenset()
+    standing: dict[tuple[str, str], str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
+
+    def stands(self, relation: Relation) -> str | None:
+        """`table`, `view`, or None where there is no such relation."""
+        return self.standing.get((relation.schema.lower(), relation.identifier.lower()))
+
+    def built(self, relation: Relation, kind: str) -> None:
+        self.standing[relation.schema.lower(), relation.identifier.lower()] = kind
 
 
 # Hears of the plan, then of every step's start and end.
 Watch = Callable[[Plan | Step | Result], None]
 
 
-def members_table(segment: str) -> str:
-    """Where the contacts of a segment lie while a run lasts: one column, `contact_id`."""
-    return f'{SCRATCH}."members of {segment}"'
-
-
 def run_plan(plan: Plan, execution: Execution, threads: int, watch: Watch) -> list[Result]:
-    """Run every step, independent ones in parallel; `watch` hears of each start and end."""
-    _make_schemas(plan, execution)
+    """Run every step, independent ones in parallel; `watch` hears of each start and end.
+
+    The results come in the order of the plan, whatever finished first.
+    """
+    _prepare(plan, execution)
     results: dict[str, Result] = {}
     left = {step.node: step for step in plan.steps}
     running: dict[Future[Result], Step] = {}
@@ -84,7 +93,7 @@ def run_plan(plan: Plan, execution: Execution, threads: int, watch: Watch) -> li
             while left or running:
                 for step in _ready(left, running.values(), threads):
                     del left[step.node]
-                    roots = _roots(step, results, execution.kept)
+                    roots = _roots(step, results, execution)
                     if roots:
                         results[step.node] = _held(execution.graph, step, roots)
                         watch(results[step.node])
@@ -98,9 +107,10 @@ def run_plan(plan: Plan, execution: Execution, threads: int, watch: Watch) -> li
                     watch(results[step.node])
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            execution.engine.interrupt()
+            while running and wait(running, timeout=0.1).not_done:
+                execution.engine.interrupt()
             raise
-    return list(results.values())
+    return [results[step.node] for step in plan.steps]
 
 
 def _ready(left: dict[str, Step], running: Iterable[Step], threads: int) -> list[Step]:
@@ -111,10 +121,15 @@ def _ready(left: dict[str, Step], running: Iterable[Step], threads: int) -> list
     return free[: max(threads - len(busy), 0)]
 
 
-def _roots(step: Step, results: dict[str, Result], kept: frozenset[str]) -> tuple[str, ...]:
-    """The nodes on whose account a step is held back: those that failed at the start of the chain."""
-    roots = dict.fromkeys(node for node in step.outside if node in kept)
-    for need in step.needs:
+def _roots(step: Step, results: dict[str, Result], execution: Execution) -> tuple[str, ...]:
+    """The nodes on whose account a step is held back: those that failed at the start of the chain.
+
+    A step stands without what only its tests read, unless that was never built at all.
+    """
+    roots = dict.fromkeys(node for node in step.outside if node in execution.kept)
+    relations = execution.graph.relations
+    missing = [node for node in step.follows if execution.stands(relations[node]) is None]
+    for need in (*step.needs, *missing):
         if not results[need].is_good:
             roots.update(dict.fromkeys(results[need].because or (need,)))
     return tuple(roots)
@@ -130,13 +145,15 @@ def _blank(graph: Graph, step: Step) -> Result:
     return Result(step.node, step.kind, graph.nodes[step.node].name, str(relation), "success")
 
 
-def _make_schemas(plan: Plan, execution: Execution) -> None:
+def _prepare(plan: Plan, execution: Execution) -> None:
+    """Make the schemas, which parallel steps could not, and look what is there."""
     schemas = {execution.graph.relations[step.node].schema for step in plan.steps}
+    if any(_stores(test, execution) for step in plan.steps for test in _data_tests(step, execution)):
+        schemas.add(FAILURES_SCHEMA)
     with execution.engine.session() as session:
         for schema in sorted(schemas):
-            session.execute(
-                f"create schema if not exists {Relation(schema, 'x')}".rpartition(".")[0]
-            )
+            session.execute(f"create schema if not exists {quoted(schema)}")
+        execution.standing = session.relations()
 
 
 def _run_step(step: Step, execution: Execution) -> Result:
@@ -171,13 +188,11 @@ def _source(session: Session, step: Step, execution: Execution, blank: Result) -
     assert isinstance(source, nodes.Source)
     relation = execution.graph.relations[step.node]
     warning = check_freshness(session, source, relation, execution.as_of)
-    tests = _tests(session, step, execution, None)
-    failed = [test.message for test in tests if test.status == "error"]
-    if failed:
-        return replace(blank, status="error", message="; ".join(failed), tests=tests)
-    return replace(
-        blank, status="warn" if warning else "success", message=warning or "", tests=tests
-    )
+    tests, _ = _make_and_test(session, step, execution, lambda: None)
+    result = _judged(blank, tests)
+    if warning and result.is_good:
+        return replace(result, status="warn", message=warning)
+    return result
 
 
 def _seed(session: Session, step: Step, execution: Execution, blank: Result) -> Result:
@@ -185,38 +200,51 @@ def _seed(session: Session, step: Step, execution: Execution, blank: Result) -> 
     assert isinstance(seed, nodes.Seed)
     relation = execution.graph.relations[step.node]
 
-    def load() -> None:
+    def make() -> int | None:
+        if execution.stands(relation) == "view":
+            session.execute(f"drop view {relation}")
         session.load_csv(str(relation), seed.file, seed.config.column_types, seed.config.delimiter)
         making.comment(session, relation, "table", seed.description, seed.columns)
+        return _count(session, relation, "table")
 
-    return _build_and_test(session, step, execution, blank, load)
+    tests, rows = _make_and_test(session, step, execution, make)
+    result = _judged(blank, tests, rows)
+    if result.is_good:
+        execution.built(relation, "table")
+    return result
 
 
 def _model(session: Session, step: Step, execution: Execution, blank: Result) -> Result:
     model = execution.graph.models[step.node]
-    for unit_test in step.unit_tests:
-        test = execution.graph.nodes[unit_test]
-        assert isinstance(test, nodes.UnitTest)
-        run_unit_test(session, execution.graph, test, execution.as_of)
-    before = session.relation_type(model.relation.schema, model.relation.identifier)
-    build = Build(model.relation, model.config, "", before, execution.full_refresh)
+    relation = model.relation
+    unit_tests = _unit_tests(session, step, execution)
+    if any(test.status == "error" for test in unit_tests):
+        return _judged(blank, unit_tests)
+    before = execution.stands(relation)
+    build = Build(relation, model.config, "", before, execution.full_refresh)
     build = replace(build, sql=_final_sql(session, execution, model, build))
-    columns = session.columns(build.sql) if _wants_columns(model) else []
-    if model.config.contract.enforced:
-        declared = model.model.columns
-        making.check_contract(declared, columns, _types(session, execution, declared))
-    rows = _evaluate(session, execution, model, build, columns) if model.is_segment else None
+    _check_columns(session, execution, model, build.sql)
+    members = evaluate(session, model.model.name, build.sql) if model.is_segment else None
 
-    def make() -> None:
+    def make() -> int | None:
         making.materialize(session, build)
-        kind = "view" if model.config.materialized in ("view", "segment") else "table"
-        making.comment(session, model.relation, kind, model.model.description, model.model.columns)
+        making.comment(session, relation, build.kind, model.model.description, model.model.columns)
+        return _count(session, relation, build.kind) if members is None else members
 
-    return _build_and_test(session, step, execution, blank, make, rows)
+    tests, rows = _make_and_test(session, step, execution, make)
+    result = _judged(blank, (*unit_tests, *tests), rows)
+    if result.is_good:
+        execution.built(relation, build.kind)
+    return result
 
 
-def _wants_columns(model: ParsedModel) -> bool:
-    return model.is_segment or model.config.contract.enforced
+def _unit_tests(session: Session, step: Step, execution: Execution) -> tuple[TestResult, ...]:
+    found = [execution.graph.nodes[node] for node in step.unit_tests]
+    return tuple(
+        unit_test_result(session, execution.graph, test, execution.as_of)
+        for test in found
+        if isinstance(test, nodes.UnitTest)
+    )
 
 
 def _final_sql(session: Session, execution: Execution, model: ParsedModel, build: Build) -> str:
@@ -235,6 +263,25 @@ def _final_sql(session: Session, execution: Execution, model: ParsedModel, build
     return at(sql, execution.as_of)
 
 
+def _check_columns(session: Session, execution: Execution, model: ParsedModel, sql: str) -> None:
+    """Hold a SELECT against its contract, and a segment's key against that of `contacts`."""
+    if not (model.is_segment or model.config.contract.enforced):
+        return
+    columns = session.columns(sql)
+    if model.config.contract.enforced:
+        declared = model.model.columns
+        making.check_contract(declared, columns, _types(session, execution, declared))
+    contacts = execution.graph.relations.get(str(execution.graph.find(CONTACTS)))
+    if model.is_segment and contacts and execution.stands(contacts):
+        key, wanted = _key_type(columns), _key_type(session.columns(f"select * from {contacts}"))
+        if wanted and key != wanted:
+            raise StepError(f"contact_id is {key} here and {wanted} in {contacts}")
+
+
+def _key_type(columns: list[Column]) -> str | None:
+    return next((kind for name, kind in columns if name.lower() == "contact_id"), None)
+
+
 def _types(
     session: Session, execution: Execution, declared: tuple[nodes.ColumnProperties, ...]
 ) -> dict[str, str]:
@@ -247,132 +294,65 @@ def _types(
     return execution.types
 
 
-def _evaluate(
-    session: Session, execution: Execution, model: ParsedModel, build: Build, columns: list[Column]
-) -> int:
-    """Put a segment's contacts aside for membership: each once, none without an id.
-
-    Raises:
-        StepError: a contact_id comes twice, is null, or has another type than in `contacts`.
-    """
-    types = {name.lower(): kind for name, kind in columns}
-    _check_key_type(session, execution, types)
-    table = members_table(model.model.name)
-    session.execute(f"create or replace table {table} as select contact_id from (\n{build.sql}\n)")
-    rows, ids, named = session.rows(
-        f"select count(*), count(distinct contact_id), count(contact_id) from {table}"
-    )[0]
-    if named < rows:
-        raise StepError(f"{rows - named:,} rows have no contact_id")
-    if ids < rows:
-        example = session.rows(
-            f"select contact_id, count(*) from {table} group by all"
-            " having count(*) > 1 order by all limit 1"
-        )[0]
-        raise StepError(
-            f"{rows - ids:,} rows too many: a segment has one row per contact_id, and"
-            f" {literal(str(example[0]))} comes {example[1]} times"
-        )
-    return int(rows)
-
-
-def _check_key_type(session: Session, execution: Execution, types: dict[str, str]) -> None:
-    contacts = execution.graph.find(CONTACTS)
-    if contacts is None:
-        return
-    relation = execution.graph.relations[contacts]
-    if session.relation_type(relation.schema, relation.identifier) is None:
-        return
-    key = next(
-        (k for n, k in session.columns(f"select * from {relation}") if n.lower() == "contact_id"),
-        None,
-    )
-    if key and types.get("contact_id") != key:
-        raise StepError(f"contact_id is {types.get('contact_id')} here and {key} in {relation}")
-
-
-def _build_and_test(
-    session: Session,
-    step: Step,
-    execution: Execution,
-    blank: Result,
-    make: Callable[[], None],
-    rows: int | None = None,
-) -> Result:
-    """Make a relation and test it in one transaction; a failed test leaves the old one in place."""
-    with Failures() as failures:
-        try:
-            with session.transaction():
-                make()
-                tests = _tests(session, step, execution, failures)
-                failed = [test for test in tests if test.status == "error"]
-                if failed:
-                    raise _TestsFailed(tests)
-                relation = execution.graph.relations[step.node]
-                counted = _count(session, relation) if rows is None else rows
-        except _TestsFailed as error:
-            tests = error.tests
-            messages = [test.message for test in tests if test.status == "error"]
-            result = replace(blank, status="error", message="; ".join(messages), tests=tests)
-        else:
-            warned = any(test.status == "warn" for test in tests)
-            status = "warn" if warned else "success"
-            result = replace(blank, status=status, rows=counted, tests=tests)
-        failures.store(session)
-    return result
-
-
-class _TestsFailed(Exception):
-    def __init__(self, tests: tuple[TestResult, ...]):
-        self.tests = tests
-
-
-def _count(session: Session, relation: Relation) -> int | None:
+def _count(session: Session, relation: Relation, kind: str) -> int | None:
     """Rows of a table; of a view only whether there are any."""
-    if session.relation_type(relation.schema, relation.identifier) == "table":
+    if kind == "table":
         return int(session.rows(f"select count(*) from {relation}")[0][0])
     return None if session.rows(f"select 1 from {relation} limit 1") else 0
 
 
-def _tests(
-    session: Session, step: Step, execution: Execution, failures: Failures | None
-) -> tuple[TestResult, ...]:
-    results = []
-    for node in step.tests:
-        test = execution.graph.nodes[node]
-        assert isinstance(test, nodes.DataTest)
-        sql = test_sql(session, execution, test)
-        result = run_test(session, test, sql)
-        results.append(result)
-        store = test.config.store_failures
-        if failures and result.failures and (execution.store_failures if store is None else store):
-            failures.take(session, test, sql)
-    return tuple(results)
+class _Undone(Exception):
+    """Leaves a transaction whose tests failed."""
 
 
-def test_sql(session: Session, execution: Execution, test: nodes.DataTest) -> str:
-    """The test's final SELECT."""
-    sql = execution.compilation.tests[test.id]
-    if test.file and "run_query" in test.text:
-        catalog = SessionCatalog(session, execution.as_of)
-        sql = render_test(execution.graph, test, catalog)
-    return at(sql, execution.as_of)
+def _make_and_test(
+    session: Session, step: Step, execution: Execution, make: Callable[[], int | None]
+) -> tuple[tuple[TestResult, ...], int | None]:
+    """Make a relation and test it, in one transaction: a failed test leaves the old one in place."""
+    tests: list[TestResult] = []
+    rows = None
+    with Failures() as failures:
+        try:
+            with session.transaction():
+                rows = make()
+                for test in _data_tests(step, execution):
+                    tests.append(_test(session, execution, test, failures))
+                if any(test.status == "error" for test in tests):
+                    raise _Undone
+        except _Undone:
+            pass
+        failures.store(session)
+    return tuple(tests), rows
 
 
-class SessionCatalog:
-    """Answers what a template asks of the database, through the session of its own step."""
+def _data_tests(step: Step, execution: Execution) -> list[nodes.DataTest]:
+    found = [execution.graph.nodes[node] for node in step.tests]
+    return [test for test in found if isinstance(test, nodes.DataTest)]
 
-    def __init__(self, session: Session, as_of: datetime):
-        self._session, self._as_of = session, as_of
 
-    def relation_type(self, relation: Relation) -> str | None:
-        return self._session.relation_type(relation.schema, relation.identifier)
+def _test(
+    session: Session, execution: Execution, test: nodes.DataTest, failures: Failures
+) -> TestResult:
+    graph, compilation = execution.graph, execution.compilation
+    sql = test_sql(session, graph, compilation, test, execution.as_of)
+    if _stores(test, execution):
+        failures.take(session, test, sql)
+    return run_test(session, test, sql)
 
-    def columns(self, relation: Relation) -> list[Column]:
-        return self._session.columns(f"select * from {relation}")
 
-    def query(self, sql: str) -> tuple[list[str], list[Row]]:
-        return self._session.query(at(sql, self._as_of))
+def _stores(test: nodes.DataTest, execution: Execution) -> bool:
+    """Whether the rows that fail a test are kept."""
+    store = test.config.store_failures
+    return execution.store_failures if store is None else store
+
+
+def _judged(blank: Result, tests: tuple[TestResult, ...], rows: int | None = None) -> Result:
+    """The result of a step whose tests are done."""
+    failed = [test.message for test in tests if test.status == "error"]
+    if failed:
+        return replace(blank, status="error", message="; ".join(failed), tests=tests)
+    status = "warn" if any(test.status == "warn" for test in tests) else "success"
+    return replace(blank, status=status, rows=rows, tests=tests)
 
 
 _STEPS: dict[str, Callable[[Session, Step, Execution, Result], Result]] = {

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+from segflow.build.catalog import test_sql
 from segflow.build.data_tests import TestResult, run_test
-from segflow.build.runner import Execution, test_sql
-from segflow.build.unit_tests import run_unit_test
+from segflow.build.runner import Execution
+from segflow.build.unit_tests import unit_test_result
 from segflow.engines.base import Session
-from segflow.errors import StepError
+from segflow.errors import SegflowError
 from segflow.project import nodes
 
 
@@ -32,10 +33,12 @@ def _run(
     session: Session, execution: Execution, test: nodes.DataTest | nodes.UnitTest
 ) -> TestResult:
     """One test; where it cannot run at all, it failed."""
+    graph, as_of = execution.graph, execution.as_of
+    if isinstance(test, nodes.UnitTest):
+        return unit_test_result(session, graph, test, as_of)
     try:
-        if isinstance(test, nodes.DataTest):
-            return run_test(session, test, test_sql(session, execution, test))
-        run_unit_test(session, execution.graph, test, execution.as_of)
-    except StepError as error:
+        return run_test(
+            session, test, test_sql(session, graph, execution.compilation, test, as_of)
+        )
+    except SegflowError as error:
         return TestResult(test.id, test.name, "error", 0, str(error))
-    return TestResult(test.id, test.name, "pass", 0)

@@ -8,12 +8,11 @@ Columns = tuple[str, ...]
 
 
 class Problem(Struct, frozen=True):
-    """Something wrong at a line of compiled SQL; `word` is the text to look for in the source."""
+    """Something wrong in compiled SQL; `offset` counts characters from its start."""
 
     message: str
-    line: int | None = None
+    offset: int | None = None
     hint: str | None = None
-    word: str | None = None
 
 
 class Outline(Struct, frozen=True):

@@ -110,16 +110,11 @@ def find_line(text: str, pattern: str) -> int | None:
 
 def source_line(model: Model, sql: str, problem: Problem) -> Location:
     """The line of the model's file that a problem in its compiled SQL comes from."""
-    lines = model.text.splitlines()
-    if problem.word:
-        word = rf"\b{re.escape(problem.word)}\b"
-        same = problem.line is not None and problem.line <= len(lines)
-        if same and re.search(word, lines[(problem.line or 1) - 1], re.IGNORECASE):
-            return Location(model.file, problem.line)
-        return Location(model.file, find_line(model.text, word))
-    if problem.line:
-        compiled = sql.splitlines()[problem.line - 1 : problem.line]
-        for number, line in enumerate(lines, 1):
-            if compiled and line.strip() == compiled[0].strip():
-                return Location(model.file, number)
-    return Location(model.file, problem.line)
+    offset = problem.offset or 0
+    line = sql.count("\n", 0, offset)
+    word = re.match(r"\w*", sql[offset:])
+    lines, compiled = model.text.splitlines(), sql.splitlines()
+    for number, text in enumerate(lines, 1):
+        if compiled and text.strip() == compiled[line].strip():
+            return Location(model.file, number)
+    return Location(model.file, find_line(model.text, rf"\b{word[0]}\b") if word else None)

@@ -40,6 +40,10 @@ class Session(Protocol):
         """`table`, `view`, or None where there is no such relation."""
         ...
 
+    def relations(self) -> dict[tuple[str, str], str]:
+        """`table` or `view` of all there are, by schema and name in lower case."""
+        ...
+
     def load_csv(self, relation: str, path: Path, types: Mapping[str, str], delimiter: str) -> None:
         """Replace the table `relation` by a CSV file with a header; types not given are inferred."""
         ...

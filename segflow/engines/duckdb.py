@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import glob
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from segflow.errors import ProjectError, WorkspaceError
 # Readers with DuckDB 1.4 and later, which most BI tools embed, can open this format.
 _FORMAT = "STORAGE_VERSION 'v1.4.0', RECOVERY_MODE no_wal_writes"
 _FICLONE = 0x40049409
+_KINDS = {"BASE TABLE": "table", "VIEW": "view"}
 _EXPORT = {
     "csv": "(FORMAT csv, HEADER)",
     "jsonl": "(FORMAT json, ARRAY false)",
@@ -55,40 +57,45 @@ class DuckDB:
         return self._path.exists()
 
     def open_run(self) -> None:
-        self._close()
+        self.discard_run()
         wal = self._path.with_name(f"{self._path.name}.wal")
         if wal.exists():
             raise WorkspaceError(
                 f"{wal} lies beside the database: something else writes to it",
-                hint="segflow alone writes this file; close the writer, or remove the .wal if it is left over",
+                hint="close the writer; if there is none, remove the .wal",
             )
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            for left_over in self._path.parent.glob(f"{self._path.name}.run-*"):
-                left_over.unlink()
+            self._remove_copies()
             if self._path.exists():
                 _copy(self._path, self._copy)
         except OSError as error:
-            raise WorkspaceError(f"cannot work in {self._path.parent}: {error.strerror}") from None
+            with contextlib.suppress(OSError):
+                self._copy.unlink()
+            raise WorkspaceError(f"cannot copy {self._path}: {error.strerror}") from None
         self._building = True
         self._connect(self._copy, _FORMAT)
 
     def commit_run(self) -> None:
-        connection = self._connected()
-        connection.execute("CHECKPOINT db")
-        self._close()
-        with self._copy.open("rb") as file:
-            os.fsync(file.fileno())
-        self._copy.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        try:
+            self._connected().execute("CHECKPOINT db")
+            self._close()
+            _sync(self._copy)
+            self._copy.replace(self._path)
+            _sync(self._path.parent)
+        except duckdb.Error as error:
+            raise EngineError(f"{self._path} was not published: {_line(error)}") from None
+        except OSError as error:
+            raise EngineError(f"{self._path} was not published: {error.strerror}") from None
         self._building = False
 
     def discard_run(self) -> None:
-        self._close()
+        try:
+            self._close()
+        except duckdb.Error:  # a full disk, say: what is thrown away need not be whole
+            self._connection = None
         if self._building:
-            self._copy.unlink(missing_ok=True)
+            self._remove_copies()
         self._building = False
 
     @contextlib.contextmanager
@@ -108,6 +115,14 @@ class DuckDB:
         for cursor in list(self._cursors):
             cursor.interrupt()
 
+    def _remove_copies(self) -> None:
+        """Remove what runs leave behind that were killed, and what they spilled."""
+        for left_over in self._path.parent.glob(f"{glob.escape(self._path.name)}.run-*"):
+            if left_over.is_dir():
+                shutil.rmtree(left_over)
+            else:
+                left_over.unlink()
+
     def _connected(self) -> duckdb.DuckDBPyConnection:
         assert self._connection is not None
         return self._connection
@@ -120,9 +135,7 @@ class DuckDB:
             connection.execute(f"ATTACH '{quoted}' AS db ({options})")
         except duckdb.Error as error:
             connection.close()
-            if self._building:
-                self._copy.unlink(missing_ok=True)
-            self._building = False
+            self.discard_run()
             raise WorkspaceError(
                 f"{self._path} cannot be opened: {_line(error)}",
                 hint="a newer DuckDB may have written it; update segflow, or name another path",
@@ -135,8 +148,10 @@ class DuckDB:
         }
         if self._settings.memory_limit:
             config["memory_limit"] = self._settings.memory_limit
-        folder = self._settings.temp_directory or str(self._path.parent / ".tmp")
-        config["temp_directory"] = folder
+        spill = f"{self._path.name}.{'run' if self._building else 'read'}-{os.getpid()}.tmp"
+        config["temp_directory"] = self._settings.temp_directory or str(
+            self._path.with_name(spill)
+        )
         return config
 
     def _close(self) -> None:
@@ -144,10 +159,12 @@ class DuckDB:
             cursor.close()
         self._cursors.clear()
         if self._connection is not None:
-            self._connection.execute("USE memory")
-            self._connection.execute("DETACH db")
-            self._connection.close()
-            self._connection = None
+            try:
+                self._connection.execute("USE memory")
+                self._connection.execute("DETACH db")
+            finally:
+                self._connection.close()
+                self._connection = None
 
 
 class DuckDBSession:
@@ -161,6 +178,8 @@ class DuckDBSession:
             self._cursor.execute(sql)
         except duckdb.Error as error:
             raise EngineError(_line(error)) from None
+        except RuntimeError as error:
+            raise _stopped(error) from None
 
     def rows(self, sql: str) -> list[Row]:
         return self.query(sql)[1]
@@ -182,7 +201,14 @@ class DuckDBSession:
             f" AND lower(table_schema) = lower({_literal(schema)})"
             f" AND lower(table_name) = lower({_literal(name)})"
         )
-        return {"BASE TABLE": "table", "VIEW": "view"}.get(found[0][0]) if found else None
+        return _KINDS.get(found[0][0]) if found else None
+
+    def relations(self) -> dict[tuple[str, str], str]:
+        found = self.rows(
+            "SELECT lower(table_schema), lower(table_name), table_type"
+            " FROM information_schema.tables WHERE table_catalog = 'db'"
+        )
+        return {(schema, name): _KINDS[kind] for schema, name, kind in found if kind in _KINDS}
 
     def load_csv(self, relation: str, path: Path, types: Mapping[str, str], delimiter: str) -> None:
         given = ", ".join(f"{_literal(name)}: {_literal(kind)}" for name, kind in types.items())
@@ -207,6 +233,19 @@ class DuckDBSession:
                 self._cursor.execute("ROLLBACK")
             raise
         self.execute("COMMIT")
+
+
+def _stopped(error: RuntimeError) -> BaseException:
+    """DuckDB answers Ctrl-C in the main thread by an error of its own."""
+    return KeyboardInterrupt() if "interrupted" in str(error) else error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _copy(source: Path, copy: Path) -> None:

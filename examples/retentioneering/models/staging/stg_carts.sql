@@ -7,10 +7,10 @@ sessions as (
     select
         session_id,
         user_id,
-        min(occurred_at) filter (where event = 'add_to_cart') as created_at,
-        max(occurred_at) filter (where event = 'add_to_cart') as updated_at,
-        min(occurred_at) filter (where event = 'purchase') as ordered_at,
-        count(*) filter (where event = 'add_to_cart') as item_count
+        min(occurred_at) filter (where event_name = 'add_to_cart') as created_at,
+        max(occurred_at) filter (where event_name = 'add_to_cart') as updated_at,
+        min(occurred_at) filter (where event_name = 'purchase') as ordered_at,
+        count(*) filter (where event_name = 'add_to_cart') as item_count
     from clicks
     group by
         session_id,

@@ -4,14 +4,14 @@ with clicks as (
 )
 
 select
-    session_id || '/' || strftime(occurred_at, '%Y%m%dT%H%M%S') || '/' || event as event_id,
+    session_id || '/' || strftime(occurred_at, '%Y%m%dT%H%M%S') || '/' || event_name as event_id,
     user_id as contact_id,
-    event as event_name,
+    event_name,
     -- a shop has no features, and none of its pages is named for what it is about
     cast(null as varchar) as feature_id,
     cast(null as varchar) as content_topic,
     -- what somebody does who cares for the goods; an entry page or an error is none of it
-    event in (
+    event_name in (
         'search',
         'filter_results',
         'product_view',

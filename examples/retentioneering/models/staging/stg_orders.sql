@@ -18,7 +18,7 @@ select
 
 from clicks
 
-where event = 'purchase'
+where event_name = 'purchase'
 
 group by
     session_id,

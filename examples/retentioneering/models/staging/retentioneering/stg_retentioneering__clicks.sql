@@ -6,7 +6,7 @@ with ecom as (
 select distinct
     trim(user_id) as user_id,
     trim(session_id) as session_id,
-    trim(event) as event,
+    trim(event) as event_name,
     cast(timestamp as timestamp) as occurred_at,
     nullif(trim(acquisition_channel), '') as acquisition_channel
 

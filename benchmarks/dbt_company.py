@@ -1,0 +1,104 @@
+"""The repository's project as dbt takes it: the same SQL and tests, other files around them."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks import company, dbt
+from benchmarks.dbt import ROOT
+
+_REF = re.compile(r"\bref\(\s*'(\w+)'\s*\)")
+_MACROS = """\
+{% macro as_of() %}timestamp '{{ var("as_of") }}'{% endmacro %}
+
+{% macro generate_schema_name(custom_schema_name, node) -%}
+{{ custom_schema_name or target.schema }}
+{%- endmacro %}
+"""
+_KEPT = ("models", "seeds", "unit_tests")
+
+
+def write_project(folder: Path, raw: Path) -> None:
+    """Models, seeds, macros and tests of the repository in dbt's form."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in ("models", "macros"):
+        shutil.copytree(ROOT / name, folder / name)
+    # Tests are segflow's own on both sides, so that both run the same SQL.
+    shutil.copy(ROOT / "segflow" / "compile" / "macros" / "tests.sql", folder / "macros")
+    (folder / "macros" / "as_of.sql").write_text(_MACROS, "utf-8")
+    _write_seeds(folder / "seeds")
+    _write_raw_models(folder / "models" / "raw", raw)
+    _write_memberships(folder / "models" / "segments")
+    sql = {path.stem: path.read_text("utf-8") for path in folder.glob("models/**/*.sql")}
+    for path in [*folder.glob("models/**/*.yml"), *folder.glob("seeds/*.yml")]:
+        _translate(path, sql)
+    (folder / "dbt_project.yml").write_text(yaml.safe_dump(_project()), "utf-8")
+    dbt.write_profile(folder)
+
+
+def _write_seeds(folder: Path) -> None:
+    folder.mkdir()
+    for path in (ROOT / "seeds").iterdir():
+        if path.suffix in (".csv", ".yml") and not path.name.startswith("raw_"):
+            shutil.copy(path, folder)
+
+
+def _write_raw_models(folder: Path, raw: Path) -> None:
+    folder.mkdir()
+    for table in company.raw_tables():
+        select = f"select * from read_parquet('{company.files_of(table, raw)}')\n"
+        (folder / f"{table}.sql").write_text(select, "utf-8")
+
+
+def _write_memberships(folder: Path) -> None:
+    """Who is in which segment, as one table: what a dbt project would make of segments."""
+    names = sorted(path.stem for path in folder.glob("*.sql"))
+    selects = [
+        f"select '{name}' as segment, contact_id from {{{{ ref('{name}') }}}}" for name in names
+    ]
+    text = "{{ config(materialized='table') }}\n" + "\nunion all\n".join(selects) + "\n"
+    (folder / "memberships.sql").write_text(text, "utf-8")
+
+
+def _project() -> dict[str, Any]:
+    """segflow.yml as a dbt_project.yml; only segments are called otherwise."""
+    ours = yaml.safe_load((ROOT / "segflow.yml").read_text("utf-8"))
+    models = ours["models"]["starter"]
+    models["segments"]["+materialized"] = "view"
+    models["raw"] = {"+schema": "raw", "+materialized": "view"}
+    return {
+        "name": "company",
+        "profile": "benchmark",
+        "target-path": "target_dbt",
+        "vars": {**ours["vars"], "as_of": company.AS_OF},
+        "models": {"company": models},
+        "seeds": {"company": ours["seeds"]["starter"]},
+    }
+
+
+def _translate(path: Path, sql: dict[str, str]) -> None:
+    """Keep what dbt knows; a file with nothing of it goes."""
+    read = yaml.safe_load(path.read_text("utf-8")) or {}
+    kept = {key: value for key, value in read.items() if key in _KEPT}
+    for test in kept.get("unit_tests", []):
+        _translate_unit_test(test, sql[test["model"]])
+    if kept:
+        path.write_text(yaml.safe_dump(kept, sort_keys=False), "utf-8")
+    else:
+        path.unlink()
+
+
+def _translate_unit_test(test: dict[str, Any], sql: str) -> None:
+    """The clock becomes a macro, and inputs that the test leaves out become empty ones."""
+    overrides = test.setdefault("overrides", {})
+    if "as_of" in overrides:
+        moment = overrides.pop("as_of")
+        overrides.setdefault("macros", {})["as_of"] = f"timestamp '{moment}'"
+    given = {entry["input"] for entry in test["given"]}
+    for name in dict.fromkeys(_REF.findall(sql)):
+        if f"ref('{name}')" not in given:
+            test["given"].append({"input": f"ref('{name}')", "rows": []})
