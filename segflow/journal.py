@@ -23,7 +23,7 @@ create schema if not exists segments;
 create table if not exists segflow.schema_version (version integer);
 create table if not exists segflow.runs (
     run integer, as_of timestamp, command varchar, target varchar, vars varchar,
-    started_at timestamp, finished_at timestamp, segflow_version varchar, git_commit varchar,
+    started_at timestamp, segflow_version varchar, git_commit varchar,
     is_ok boolean
 );
 create table if not exists segflow.steps (
@@ -71,6 +71,11 @@ class Status(Struct, frozen=True):
     run: int | None
     state: str
     reason: str
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last run that wanted to build it could not."""
+        return self.state == "kept" or self.run is None
 
 
 def prepare(session: Session) -> None:
@@ -125,9 +130,7 @@ def statuses(session: Session) -> dict[str, Status]:
     return {row[2]: Status(*row) for row in rows}
 
 
-def record(
-    session: Session, run: Run, steps: Iterable[Step], finished_at: datetime, nodes: set[str]
-) -> None:
+def record(session: Session, run: Run, steps: Iterable[Step], nodes: set[str]) -> None:
     """Write a run down. `nodes` are all that the project has: the rest leaves `segments.status`."""
     steps = list(steps)
     is_ok = not any(step.status in ("error", "held") for step in steps)
@@ -135,7 +138,7 @@ def record(
     session.execute(
         f"insert into segflow.runs values ({run.run}, {timestamp(run.as_of)},"
         f" {literal(run.command)}, {literal(run.target)}, {literal(variables)},"
-        f" {timestamp(run.started_at)}, {timestamp(finished_at)}, {literal(__version__)},"
+        f" {timestamp(run.started_at)}, {literal(__version__)},"
         f" {literal(run.git_commit) if run.git_commit else 'null'}, {is_ok})"
     )
     _insert(

@@ -183,7 +183,7 @@ def _build(
         report.updated = update_audiences(session, graph, plan, moved, standing)
         report.results += report.updated.results
         steps = [_step(result) for result in report.results]
-        journal.record(session, _record(report, options), steps, options.now, set(graph.nodes))
+        journal.record(session, _record(report, options), steps, set(graph.nodes))
         after = journal.statuses(session)
     report.kept_since = {node: s.as_of for node, s in after.items() if s.state == "kept"}
     report.nobody = _nobody(graph, report)

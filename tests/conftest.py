@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from segflow.cli.commands import cli
 from segflow.cli.main import join_lists
+from segflow.cli.starter import copy_starter
 
 AS_OF = "2026-07-01 02:00:00"
 
@@ -52,7 +53,8 @@ class Project:
 
     @property
     def database(self) -> Path:
-        return self.root / "warehouse" / "demo.duckdb"
+        found = sorted((self.root / "warehouse").glob("*.duckdb"))
+        return found[0] if found else self.root / "warehouse" / "demo.duckdb"
 
     def write(self, files: Mapping[str, str]) -> None:
         for name, text in files.items():
@@ -93,3 +95,13 @@ def project(tmp_path: Path) -> MakeProject:
         return made
 
     return make
+
+
+@pytest.fixture(scope="session")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the repository's own project that has been run once; not to be written to."""
+    root = tmp_path_factory.mktemp("starter") / "acme"
+    copy_starter(root)
+    made = Project(root)
+    made.run("--quiet")
+    return made

@@ -19,7 +19,8 @@ select
     rolled_up.is_activity,
     rolled_up.event_count,
     rolled_up.first_occurred_at,
-    rolled_up.last_occurred_at
+    rolled_up.last_occurred_at,
+    rolled_up.read_at
 
 from rolled_up
 

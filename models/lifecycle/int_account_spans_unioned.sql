@@ -7,8 +7,17 @@ orders as (
     select * from {{ ref('int_orders_resolved') }}
 ),
 
+accounts as (
+    select * from {{ ref('accounts') }}
+),
+
 account_activity as (
     select * from {{ ref('int_accounts_active') }}
+),
+
+recording as (
+    select min(first_active_at) as started_at
+    from account_activity
 )
 
 select
@@ -61,6 +70,42 @@ select
     last_active_at + interval '{{ var("at_risk_days") }} days' as reaches_to
 
 from account_activity
+
+union all
+
+-- the weeks are as old as their last reading; of the last activity today's accounts decide
+select
+    account_id,
+    'active' as kind,
+    last_active_at as started_at,
+    last_active_at as ended_at,
+    last_active_at + interval '{{ var("at_risk_days") }} days' as reaches_to
+
+from accounts
+
+where
+    first_paid_at is not null
+    and last_active_at is not null
+
+union all
+
+-- to buy is a sign of life: who never came afterwards is silent since then, as far as activity
+-- was recorded at all
+select
+    accounts.account_id,
+    'active' as kind,
+    greatest(accounts.first_paid_at, recording.started_at) as started_at,
+    greatest(accounts.first_paid_at, recording.started_at) as ended_at,
+    greatest(accounts.first_paid_at, recording.started_at)
+    + interval '{{ var("at_risk_days") }} days' as reaches_to
+
+from accounts
+
+cross join recording
+
+where
+    accounts.first_paid_at is not null
+    and recording.started_at is not null
 
 union all
 

@@ -1,1 +1,1 @@
-"""Evaluated segments in; memberships with their history, user types, reach, audiences and files out."""
+"""Evaluated segments in; memberships with history, user types, reach, audiences and files out."""

@@ -1,25 +1,28 @@
-"""Memberships and permissions in, one table per audience out: exactly what a destination should hold.
+"""Memberships and permissions in, one table per audience out: just what a destination should hold.
 
-Why a contact is not in it is counted, never listed: `excluded`, the reasons of `permission`,
-`unknown_contact` (a member that `contacts` does not have), `no_key`, and `same_key` where several
+Why a contact is not in it is counted, never listed: `excluded`, `unknown_contact` (a member that
+`contacts` does not have), the reasons of `permission`, `no_key`, and `same_key` where several
 contacts share one key and only the first by contact_id stands for it.
 """
 
 from dataclasses import dataclass, field
 
-from segflow.audiences.permission import permission_sql
+from segflow.audiences.permission import ADDRESS, HELD, permission_sql
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.relations import Relation, literal, quoted
-from segflow.engines.base import SCRATCH, Column, Session
+from segflow.engines.base import SCRATCH, Session
 from segflow.errors import StepError
 from segflow.project.nodes import Audience
 
 SCHEMA = "audiences"
 
+# Tables with the names of their columns in lower case, by alias.
+Tables = dict[str, tuple[str, set[str]]]
+
 
 @dataclass(frozen=True)
 class Built:
-    """An audience as it stands: its rows, how many candidates it had, and why the rest is not in it."""
+    """An audience as it stands: its rows, its candidates, and why the rest of them is not in it."""
 
     audience: str
     rows: int
@@ -83,44 +86,39 @@ def _candidates(session: Session, graph: Graph, audience: Audience) -> str:
     """A SELECT with one row per candidate: the audience's columns, and `held` with the reason."""
     channel = next(c for c in graph.project.channels if c.name == audience.channel)
     purpose = next(p for p in graph.project.purposes if p.name == audience.purpose)
-    contacts = graph.relations[str(graph.find(CONTACTS))]
-    tables: dict[str, tuple[str, list[Column]]] = {}
-    for name in audience.segments:
-        view = f"segments.{quoted(name)}"
-        tables[quoted(f"evidence of {name}")] = (view, session.columns(f"select * from {view}"))
-    if audience.user_types:
-        types = "segments.user_types"
-        tables["user_types"] = (types, session.columns(f"select * from {types}"))
-    tables["contacts"] = (str(contacts), session.columns(f"select * from {contacts}"))
+    tables = _tables(session, graph, audience)
     key, names = key_and_columns(audience)
     sources = {**dict(audience.fields), key: audience.key}
-    values = {name: _value(audience, sources[name], tables) for name in names}
+    own = {audience.key.lower(), channel.address.lower()}
+    values = {name: _value(sources[name], tables, sources[name].lower() in own) for name in names}
     joins = "".join(
-        f" left join {relation} as {alias} on members.contact_id = {alias}.contact_id"
-        for alias, (relation, _) in tables.items()
-    )
-    if audience.exclude:
-        excluded = ", ".join(literal(name) for name in audience.exclude)
-        joins += (
-            " left join (select distinct contact_id from segments.memberships"
-            f" where segment in ({excluded})) as excluded"
-            " on members.contact_id = excluded.contact_id"
-        )
-    is_excluded = "excluded.contact_id is not null" if audience.exclude else "false"
-    held = (
-        f"case when {is_excluded} then 'excluded'"
-        " when contacts.contact_id is null then 'unknown_contact'"
-        f" when allowed.held is not null then allowed.held when {values[key]} is null then 'no_key' end"
+        f" left join {table} as {alias} on members.contact_id = {alias}.contact_id"
+        for alias, (table, _) in tables.items()
+        if alias != CONTACTS
     )
     selected = ", ".join(f"{value} as {quoted(name)}" for name, value in values.items())
+    # One person with several contacts gets one message: an address counts however it is spelt.
+    same = f"contacts.{ADDRESS}" if audience.key == channel.address else values[key]
+    columns = ", ".join(quoted(name) for name in names)
     return (
-        f"with candidates as (select members.contact_id as candidate, {held} as reason, {selected}"
-        f" from ({_members(audience)}) as members{joins}"
-        f" left join ({permission_sql(graph, channel, purpose)}) as allowed"
-        " on members.contact_id = allowed.contact_id)"
-        " select * exclude (candidate, reason), coalesce(reason, case when row_number() over"
-        f" (partition by reason is null, {quoted(key)} order by candidate) > 1 then 'same_key' end)"
-        " as held from candidates"
+        f"with candidates as (select members.contact_id as candidate, {same} as same,"
+        f" {_reason(audience, values[key])} as reason, {selected}"
+        f" from ({_members(audience)}) as members"
+        f" left join ({permission_sql(graph, channel, purpose)}) as contacts"
+        f" on members.contact_id = contacts.contact_id{joins}{_exclusion(audience)})"
+        " select * exclude (candidate, same, reason), coalesce(reason, case when row_number() over"
+        f" (partition by reason is null, same order by candidate, {columns}) > 1"
+        " then 'same_key' end) as held from candidates"
+    )
+
+
+def _reason(audience: Audience, key: str) -> str:
+    """Why a candidate is not in the audience; null where it is."""
+    excluded = "when excluded.contact_id is not null then 'excluded'" if audience.exclude else ""
+    return (
+        f"case {excluded} when contacts.contact_id is null then 'unknown_contact'"
+        f" when contacts.{HELD} is not null then contacts.{HELD}"
+        f" when coalesce(trim(cast({key} as varchar)), '') = '' then 'no_key' end"
     )
 
 
@@ -131,14 +129,38 @@ def _members(audience: Audience) -> str:
     return f"select distinct contact_id from segments.memberships where segment in ({names})"
 
 
-def _value(audience: Audience, column: str, tables: dict[str, tuple[str, list[Column]]]) -> str:
-    """Where a column comes from: the evidence of the audience's segments, else its contacts."""
-    found = [
-        f"{alias}.{quoted(column)}"
-        for alias, (_, columns) in tables.items()
-        if column.lower() in (name.lower() for name, _ in columns)
-    ]
+def _exclusion(audience: Audience) -> str:
+    """Joins the contacts of the segments that are left out."""
+    if not audience.exclude:
+        return ""
+    names = ", ".join(literal(name) for name in audience.exclude)
+    return (
+        " left join (select distinct contact_id from segments.memberships"
+        f" where segment in ({names})) as excluded on members.contact_id = excluded.contact_id"
+    )
+
+
+def _tables(session: Session, graph: Graph, audience: Audience) -> Tables:
+    """Where columns may come from: the evidence of the audience's segments, then its contacts."""
+    found = {
+        quoted(f"evidence of {name}"): str(graph.segments[name].relation)
+        for name in audience.segments
+    }
+    if audience.user_types:
+        found["user_types"] = "segments.user_types"
+    found[CONTACTS] = str(graph.relations[str(graph.find(CONTACTS))])
+    return {
+        alias: (table, {name.lower() for name, _ in session.columns(f"select * from {table}")})
+        for alias, table in found.items()
+    }
+
+
+def _value(column: str, tables: Tables, is_own: bool) -> str:
+    """A column of the evidence, else of contacts; what `is_own` of a contact is never evidence."""
+    found = [alias for alias, (_, names) in tables.items() if column.lower() in names]
     if not found:
         raise StepError(f"neither its segments nor its contacts have a column `{column}`")
-    evidence = [value for value in found if not value.startswith("contacts.")]
-    return f"coalesce({', '.join(evidence)})" if len(evidence) > 1 else (evidence or found)[0]
+    evidence = [alias for alias in found if alias != CONTACTS]
+    chosen = [CONTACTS] if is_own and CONTACTS in found else evidence or found
+    values = ", ".join(f"{alias}.{quoted(column)}" for alias in chosen)
+    return f"coalesce({values})" if len(chosen) > 1 else values

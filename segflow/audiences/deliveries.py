@@ -48,37 +48,42 @@ def deliver(
     destinations: dict[str, File],
     root: Path,
 ) -> list[Delivery]:
-    """Deliver each audience from the published database, except those `held`, by name and reason."""
-    deliveries = []
+    """Deliver each audience from what is published, except those `held`, by name and reason.
+
+    A destination that was brought up to date as a whole forgets what is no longer sent there.
+    """
+    made = []
     for audience in audiences:
-        destination = destinations[audience.destination]
-        if audience.name in held:
-            reason = held[audience.name]
-            destination.keep(audience.name, reason)
-            delivery = Delivery(audience.name, audience.destination, "held", message=reason)
-        else:
-            with engine.session() as session:
-                delivery = _deliver(session, audience, destination, root)
-        deliveries.append(delivery)
-    return deliveries
+        try:
+            destination = destinations[audience.destination]
+            if audience.name in held:
+                made.append(_keep(audience, destination, held[audience.name]))
+            else:
+                with engine.session() as session:
+                    made.append(_deliver(session, audience, destination, root))
+        except StepError as error:
+            made.append(Delivery(audience.name, audience.destination, "error", message=str(error)))
+    for destination in destinations.values():
+        if destination.is_whole({audience.name for audience in audiences}):
+            destination.forget()
+    return made
+
+
+def _keep(audience: Audience, destination: File, reason: str) -> Delivery:
+    destination.keep(audience.name, reason)
+    return Delivery(audience.name, audience.destination, "held", message=reason)
 
 
 def _deliver(session: Session, audience: Audience, destination: File, root: Path) -> Delivery:
-    """Deliver one audience. Whatever goes wrong with it stays with it."""
     relation = str(relation_of(audience))
     key, _ = key_and_columns(audience)
-    try:
-        run, as_of = _built_by(session, relation)
-        columns = session.columns(f"select * from {relation}")
-        query = destination.query(relation, columns, key)
-        path = destination.write(
-            audience.name,
-            lambda path: session.export(query, path, destination.format),
-            {"as_of": as_of, "run": run, "state": "fresh"},
-        )
-        rows = int(session.rows(f"select count(*) from {relation}")[0][0])
-    except StepError as error:
-        return Delivery(audience.name, audience.destination, "error", message=str(error))
+    run, as_of = _built_by(session, relation)
+    query = destination.query(relation, session.columns(f"select * from {relation}"), key)
+    path, rows = destination.write(
+        audience.name,
+        lambda path: session.export(query, path, destination.format),
+        {"as_of": as_of, "run": run, "state": "fresh"},
+    )
     shown = path.relative_to(root).as_posix()
     return Delivery(audience.name, audience.destination, "ok", rows, shown)
 
@@ -106,4 +111,5 @@ def _open(project: Project, node: Destination) -> File:
     except msgspec.ValidationError as error:
         where = node.origin.location() if node.origin else None
         raise ProjectError(f"the destination `{node.name}`: {error}", where) from None
-    return File(settings, folder)
+    audiences = frozenset(a.name for a in project.audiences if a.destination == node.name)
+    return File(settings, folder, audiences)

@@ -1,9 +1,9 @@
 """Evaluated segments in; who is in, since when, and who was, out.
 
 A stay is one contact's time in one segment. Open stays are `segments.memberships`, written anew by
-every run; closed ones are appended to `segments.closed_stays`; `segments.membership_history` is both.
-`entered_at` and `left_at` are the `as_of` of the run that saw it. A rerun of one `as_of` starts from
-the state before it, so that it changes nothing.
+every run; closed ones are appended to `segments.closed_stays`; both are
+`segments.membership_history`. `entered_at` and `left_at` are the `as_of` of the run that saw it. A
+rerun of one `as_of` starts from the state before it, so that it changes nothing.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from datetime import datetime
 
 from segflow.build.evaluation import members_table
 from segflow.compile.relations import literal, timestamp
-from segflow.engines.base import SCRATCH, Session
+from segflow.engines.base import SCRATCH, EngineError, Session
 from segflow.errors import WorkspaceError
 
 # One statement reads this many segments: planning a longer union costs more than it saves.
@@ -23,7 +23,7 @@ _NOW = f'{SCRATCH}."members now"'
 
 @dataclass(frozen=True)
 class Movement:
-    """How many contacts a segment has at `as_of`, and how many entered and left since its last run."""
+    """How many contacts a segment has now, and how many entered and left since its last run."""
 
     segment: str
     members: int
@@ -32,24 +32,46 @@ class Movement:
 
 
 def prepare(session: Session, contact_id_type: str) -> None:
-    """Make the tables of memberships where they are missing."""
+    """Make the tables of memberships where they are missing; their key has the type of contacts'.
+
+    Raises:
+        WorkspaceError: it has another type now, which what was written does not convert to.
+    """
+    stay = (
+        f"segment varchar, contact_id {contact_id_type}, entered_at timestamp, entered_run integer"
+    )
     for statement in (
-        "create table if not exists segments.memberships ("
-        f"segment varchar, contact_id {contact_id_type}, entered_at timestamp, entered_run integer)",
-        "create table if not exists segments.closed_stays ("
-        f"segment varchar, contact_id {contact_id_type}, entered_at timestamp, entered_run integer,"
-        " left_at timestamp, left_run integer)",
+        f"create table if not exists segments.memberships ({stay})",
+        "create table if not exists segments.closed_stays"
+        f" ({stay}, left_at timestamp, left_run integer)",
         "create table if not exists segments.evaluations (run integer, as_of timestamp,"
         " segment varchar, members bigint, entered bigint, left_count bigint)",
         "create or replace view segments.membership_history as"
         " select segment, contact_id, entered_at, left_at, entered_run, left_run"
-        " from segments.closed_stays union all"
-        " select segment, contact_id, entered_at, null, entered_run, null from segments.memberships",
-        "create or replace view segments.sizes as select run, as_of, cast(as_of as date) as as_of_date,"
+        " from segments.closed_stays union all select segment, contact_id, entered_at, null,"
+        " entered_run, null from segments.memberships",
+        "create or replace view segments.sizes as"
+        " select run, as_of, cast(as_of as date) as as_of_date,"
         " row_number() over (partition by segment, cast(as_of as date) order by as_of desc) = 1"
-        ' as is_last_of_day, segment, members, entered, left_count as "left" from segments.evaluations',
+        ' as is_last_of_day, segment, members, entered, left_count as "left"'
+        " from segments.evaluations",
     ):
         session.execute(statement)
+    for table in ("segments.memberships", "segments.closed_stays"):
+        _retype(session, table, contact_id_type)
+
+
+def _retype(session: Session, table: str, kind: str) -> None:
+    written = session.columns(f"select contact_id from {table}")[0][1]
+    if written == kind:
+        return
+    try:
+        session.execute(f"alter table {table} alter column contact_id type {kind}")
+    except EngineError as error:
+        raise WorkspaceError(
+            f"contact_id is {kind} in contacts and {written} in {table}: {error.message}",
+            hint="give contacts the old type, or begin a new history in another database",
+        ) from None
 
 
 def check_clock(session: Session, segments: Iterable[str], as_of: datetime) -> None:
@@ -67,7 +89,7 @@ def check_clock(session: Session, segments: Iterable[str], as_of: datetime) -> N
     )
     if found:
         raise WorkspaceError(
-            f"`{found[0][0]}` was evaluated as of {found[0][1]} already, and {as_of} is before that",
+            f"`{found[0][0]}` was evaluated as of {found[0][1]}, and {as_of} is before that",
             hint="look at the past in a database of its own: another target, or another path",
         )
 
@@ -76,7 +98,7 @@ def gone(session: Session, known: Iterable[str]) -> list[str]:
     """Segments with open stays that the project no longer has."""
     rows = session.rows(
         "select distinct segment from segments.memberships"
-        f" where segment not in ({_listed(known)}) order by 1"
+        f" where segment not in ({_listed([*known, ''])}) order by 1"
     )
     return [row[0] for row in rows]
 
@@ -88,7 +110,8 @@ def update(
 
     Those of `removed` segments are all closed; those of other segments stay as they are.
     """
-    moved = [*evaluated, *removed]
+    moved = [*evaluated, *_not_later(session, removed, as_of)]
+    _mend_views(session, moved)
     if not moved:
         return []
     _gather(session, evaluated)
@@ -96,10 +119,39 @@ def update(
         return _update(session, moved, run, timestamp(as_of))
 
 
+def _not_later(session: Session, removed: list[str], as_of: datetime) -> list[str]:
+    """Removed segments without those that were evaluated at a later moment than this run's."""
+    rows = session.rows(
+        "select distinct segment from segments.evaluations"
+        f" where segment in ({_listed(removed)}) and as_of > {timestamp(as_of)}"
+    )
+    later = {row[0] for row in rows}
+    return [name for name in removed if name not in later]
+
+
+def _mend_views(session: Session, moved: list[str]) -> None:
+    """A segment left alone keeps its view; one that no longer binds shows its last membership."""
+    segments = session.rows(
+        "select relation, node from segments.status where kind = 'segment' and as_of is not null"
+    )
+    for relation, node in segments:
+        name = node.rpartition(".")[2]
+        if name in moved:
+            continue
+        try:
+            session.columns(f"select * from {relation}")
+        except EngineError:
+            session.execute(
+                f"create or replace view {relation} as select contact_id, entered_at"
+                f" from segments.memberships where segment = {literal(name)}"
+            )
+
+
 def _gather(session: Session, evaluated: list[str]) -> None:
     """All segments' contacts in one table."""
     session.execute(
-        f"create or replace table {_NOW} as select segment, contact_id from segments.memberships limit 0"
+        f"create or replace table {_NOW} as"
+        " select segment, contact_id from segments.memberships limit 0"
     )
     for start in range(0, len(evaluated), BATCH):
         parts = [
@@ -160,7 +212,8 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
 def _movements(session: Session, moved: list[str], now: str) -> list[Movement]:
     counts = session.rows(
         "select segment, sum(members), sum(entered), sum(gone) from ("
-        f"select segment, count(*) as members, count(*) filter (where entered_at = {now}) as entered,"
+        "select segment, count(*) as members,"
+        f" count(*) filter (where entered_at = {now}) as entered,"
         " 0 as gone from segments.memberships group by segment union all"
         " select segment, 0, 0, count(*) from stays_left group by segment) group by segment"
     )

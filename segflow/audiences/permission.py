@@ -1,38 +1,60 @@
-"""A channel and a purpose in, SQL that says of every contact whether we can and may write to it, out.
+"""A channel and a purpose in, SQL that says of each contact whether we can and may write out.
 
-The rules, applied to every audience whatever its author wrote; the first that applies is the reason:
+The rules hold for every audience, whatever its author wrote; the first that applies is the reason:
 `no_address`, `unreachable`, `suppressed` (in one of the channel's suppress segments), `no_consent`.
-Each is NULL-safe: what is not known to be true is not allowed.
+Each is NULL-safe: what is not known to be true is not allowed. What one contact's address refuses,
+all contacts with that address refuse.
 """
 
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph
 from segflow.compile.relations import literal, quoted
 from segflow.project.nodes import Channel, Purpose
 
+# What `permission_sql` adds to the columns of contacts; names that no table has by chance.
+ADDRESS, HELD = '"its address"', '"held because"'
+
 
 def permission_sql(graph: Graph, channel: Channel, purpose: Purpose) -> str:
-    """A SELECT with one row per contact: contact_id, address, and `held`, null where it may go out."""
-    contacts = graph.relations[str(graph.find(CONTACTS))]
-    address = f"nullif(trim(cast(contacts.{quoted(channel.address)} as varchar)), '')"
-    rules = [f"when {address} is null then 'no_address'"]
-    if channel.reachable:
-        rules.append(f"when contacts.{quoted(channel.reachable)} is not true then 'unreachable'")
-    joins = ""
+    """A SELECT of all contacts, with ADDRESS, and HELD: null where a message may go out."""
+    refused = "is not true" if purpose.basis == "consent" else "is false"
+    return (
+        f"with people as ({_people(graph, channel, purpose)}),"
+        f' refusals as (select {ADDRESS}, bool_or("is reachable" is false) as unreachable,'
+        ' bool_or("is suppressed") as suppressed, bool_or("is granted" is false) as refused'
+        ' from people where "is reachable" is false or "is suppressed" or "is granted" is false'
+        f" group by {ADDRESS})"
+        ' select people.* exclude ("is reachable", "is suppressed", "is granted"), case'
+        f" when people.{ADDRESS} is null then 'no_address'"
+        " when people.\"is reachable\" is not true or refusals.unreachable then 'unreachable'"
+        " when people.\"is suppressed\" or refusals.suppressed then 'suppressed'"
+        f" when people.\"is granted\" {refused} or refusals.refused then 'no_consent'"
+        f" end as {HELD} from people left join refusals on people.{ADDRESS} = refusals.{ADDRESS}"
+    )
+
+
+def _people(graph: Graph, channel: Channel, purpose: Purpose) -> str:
+    """Contacts, each with its address and what is known of it by itself; null is not known."""
+    address = f"trim(cast(contacts.{quoted(channel.address)} as varchar))"
+    if channel.address.lower() != "contact_id":
+        address = f"lower({address})"
+    reachable = f"contacts.{quoted(channel.reachable)}" if channel.reachable else "true"
+    suppressed, granted, joins = "false", "true", ""
     if channel.suppress:
         names = ", ".join(literal(name) for name in channel.suppress)
+        suppressed = "suppressed.contact_id is not null"
         joins += (
             " left join (select distinct contact_id from segments.memberships"
             f" where segment in ({names})) as suppressed"
             " on contacts.contact_id = suppressed.contact_id"
         )
-        rules.append("when suppressed.contact_id is not null then 'suppressed'")
     if channel.needs_consent and purpose.basis != "contract":
-        joins += f" left join ({_statements(graph, channel, purpose)}) as consents"
-        joins += " on contacts.contact_id = consents.contact_id"
-        refused = "is not true" if purpose.basis == "consent" else "is false"
-        rules.append(f"when consents.is_granted {refused} then 'no_consent'")
+        granted = "statements.is_granted"
+        joins += f" left join ({_statements(graph, channel, purpose)}) as statements"
+        joins += " on contacts.contact_id = statements.contact_id"
+    contacts = graph.relations[str(graph.find(CONTACTS))]
     return (
-        f"select contacts.contact_id, {address} as address, case {' '.join(rules)} end as held"
+        f"select contacts.*, nullif({address}, '') as {ADDRESS}, {reachable} as \"is reachable\","
+        f' {suppressed} as "is suppressed", {granted} as "is granted"'
         f" from {contacts} as contacts{joins}"
     )
 

@@ -1,7 +1,7 @@
 """Memberships in; `segments.user_types` (stage, persona and segments of every contact) and
 `segments.reach` (how many of a segment each channel can and may address) out."""
 
-from segflow.audiences.permission import permission_sql
+from segflow.audiences.permission import HELD, permission_sql
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.relations import literal
 from segflow.engines.base import Session
@@ -20,13 +20,14 @@ def write_user_types(session: Session, graph: Graph) -> None:
     columns = {name.lower() for name, _ in session.columns(f"select * from {contacts}")}
     stage = "contacts.stage" if "stage" in columns else "cast(null as varchar)"
     rows = [
-        f"({literal(p.name)}, {literal(p.segment)}, {p.position})" for p in graph.project.personas
+        f"({literal(persona.name)}, {literal(persona.segment)}, {place})"
+        for place, persona in enumerate(graph.project.personas)
     ]
     values = ", ".join(rows) or "(cast(null as varchar), cast(null as varchar), 0)"
     session.execute(
         "create or replace view segments.user_types as"
         f" with personas (persona, segment, place) as (values {values}),"
-        " held as (select contact_id, list(segment order by segment) as segments,"
+        " held as (select contact_id, list(distinct segment order by segment) as segments,"
         " arg_min(persona, place) as persona"
         " from segments.memberships left join personas using (segment) group by contact_id)"
         f" select contacts.contact_id, {stage} as stage, held.persona,"
@@ -51,13 +52,12 @@ def write_reach(session: Session, graph: Graph) -> dict[tuple[str, str], int]:
     )
     parts = [
         f"select segment, {literal(channel.name)} as channel, count(*) as members,"
-        " count(*) filter (where allowed.contact_id is not null"
-        " and held is distinct from 'no_address' and held is distinct from 'unreachable')"
-        " as reachable,"
-        " count(*) filter (where allowed.contact_id is not null and held is null) as permitted"
+        " count(*) filter (where contacts.contact_id is not null"
+        f" and coalesce({HELD}, '') not in ('no_address', 'unreachable')) as reachable,"
+        f" count(*) filter (where contacts.contact_id is not null and {HELD} is null) as permitted"
         " from segments.memberships as members"
-        f" left join ({permission_sql(graph, channel, marketing)}) as allowed"
-        " on members.contact_id = allowed.contact_id group by segment"
+        f" left join ({permission_sql(graph, channel, marketing)}) as contacts"
+        " on members.contact_id = contacts.contact_id group by segment"
         for channel in graph.project.channels
     ]
     nothing = (
@@ -66,7 +66,7 @@ def write_reach(session: Session, graph: Graph) -> dict[tuple[str, str], int]:
     )
     union = " union all ".join(parts) or nothing
     session.execute(
-        f"create or replace table segments.reach as select * from ({union}) order by segment, channel"
+        f"create or replace table segments.reach as from ({union}) order by segment, channel"
     )
     rows = session.rows("select segment, channel, permitted from segments.reach")
     return {(segment, channel): permitted for segment, channel, permitted in rows}

@@ -1,4 +1,4 @@
-"""A segment's SELECT in, its contacts put aside for membership out: each once, none without an id."""
+"""A segment's SELECT in; its contacts put aside for membership out, each once, each with an id."""
 
 from segflow.compile.relations import literal
 from segflow.engines.base import SCRATCH, Session

@@ -1,12 +1,13 @@
-"""A `Graph` and the nodes chosen in, a `Plan` out: the list of steps that running and explaining read.
+"""A `Graph` and the nodes chosen in, a `Plan` out: what running and explaining a build both read.
 
 A step is one node with everything that belongs to it. Its tests run inside its transaction, so a
-test goes to the last of the models it reads.
+test goes to the last of the models it reads: to the one it is attached to, where that can wait for
+the others.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.project import nodes
@@ -62,10 +63,13 @@ def plan_build(graph: Graph, chosen: set[str], is_whole: bool, reason: str = "se
     members = built | sources
     reads = {node: tuple(_readable_parents(graph, node)) for node in members}
     needs = {node: tuple(p for p in reads[node] if p in members) for node in members}
-    tests, follows = _owners(graph, members, needs)
-    _after_contacts(graph, follows)
+    waits = {node: dict.fromkeys(needs[node]) for node in members}
+    tests, unit_tests = _owners(graph, waits), _unit_tests(graph)
+    _after_contacts(graph, waits)
+    position = {node: index for index, node in enumerate(graph.order)}
+    order = TopologicalSorter({n: waits[n] for n in sorted(members, key=position.__getitem__)})
     steps = []
-    for node in _in_order(graph, needs, follows):
+    for node in order.static_order():
         steps.append(
             Step(
                 node,
@@ -73,13 +77,9 @@ def plan_build(graph: Graph, chosen: set[str], is_whole: bool, reason: str = "se
                 "read by what was chosen" if node in sources - chosen else reason,
                 needs[node],
                 tuple(p for p in reads[node] if p not in members),
-                follows[node],
+                tuple(p for p in waits[node] if p not in needs[node]),
                 tuple(tests.get(node, ())),
-                tuple(
-                    test.id
-                    for test in graph.project.unit_tests
-                    if test.id in graph.nodes and graph.parents[test.id] == (node,)
-                ),
+                tuple(unit_tests.get(node, ())),
             )
         )
     segments = tuple(name for name, s in graph.segments.items() if s.id in built)
@@ -105,53 +105,60 @@ def _readable_parents(graph: Graph, node: str) -> Iterable[str]:
     return found
 
 
-def _owners(
-    graph: Graph, members: set[str], needs: dict[str, tuple[str, ...]]
-) -> tuple[dict[str, list[str]], dict[str, tuple[str, ...]]]:
-    """Which step each test runs in, and what else that step then waits for."""
+# What each step waits for: the steps that it or its tests read, in a fixed order.
+Waits = dict[str, dict[str, None]]
+
+
+def _owners(graph: Graph, waits: Waits) -> dict[str, list[str]]:
+    """Which step each test runs in; that step then waits for all that the test reads.
+
+    Where the step that a test is attached to is itself waited for by what the test reads, the test
+    goes there.
+    """
     tests: dict[str, list[str]] = {}
-    follows: dict[str, tuple[str, ...]] = dict.fromkeys(members, ())
-    position = {node: index for index, node in enumerate(graph.order)}
     for test in graph.project.data_tests:
         if test.id not in graph.nodes:
             continue
-        parents = [p for p in _readable_parents(graph, test.id) if p in members]
+        parents = [p for p in _readable_parents(graph, test.id) if p in waits]
         if not parents:
             continue
-        last = max(parents, key=position.__getitem__)
-        owner = test.attached if test.attached in parents else last
-        if owner != last and owner in graph.ancestors(last):
-            owner = last
+        owner = test.attached if test.attached in parents else parents[0]
+        for parent in parents:
+            if _waits_for(waits, parent, owner):
+                owner = parent
         tests.setdefault(owner, []).append(test.id)
-        others = [p for p in parents if p != owner and p not in needs[owner]]
-        follows[owner] = tuple(dict.fromkeys((*follows[owner], *others)))
-    return tests, follows
+        waits[owner].update(dict.fromkeys(p for p in parents if p != owner))
+    return tests
 
 
-def _after_contacts(graph: Graph, follows: dict[str, tuple[str, ...]]) -> None:
+def _unit_tests(graph: Graph) -> dict[str, list[str]]:
+    """The unit tests of each model."""
+    tests: dict[str, list[str]] = {}
+    for test in graph.project.unit_tests:
+        for model in graph.parents.get(test.id, ()):
+            tests.setdefault(model, []).append(test.id)
+    return tests
+
+
+def _after_contacts(graph: Graph, waits: Waits) -> None:
     """Every segment waits for `contacts`, which says what type a contact_id has."""
     contacts = graph.find(CONTACTS)
-    if contacts in follows:
-        before = {contacts, *graph.ancestors(contacts)}
-        for segment in graph.segments.values():
-            if segment.id in follows and segment.id not in before:
-                follows[segment.id] = (*follows[segment.id], contacts)
+    if contacts not in waits:
+        return
+    for segment in graph.segments.values():
+        if segment.id in waits and not _waits_for(waits, contacts, segment.id):
+            waits[segment.id][contacts] = None
 
 
-def _in_order(
-    graph: Graph, needs: dict[str, tuple[str, ...]], follows: dict[str, tuple[str, ...]]
-) -> list[str]:
-    """Steps after what they need and follow, otherwise in the graph's order.
-
-    Tests of two models may read each other's; then the later model in the graph goes last.
-    """
-    position = {node: index for index, node in enumerate(graph.order)}
-    members = sorted(needs, key=position.__getitem__)
-    try:
-        edges = {node: (*needs[node], *follows[node]) for node in members}
-        return list(TopologicalSorter(edges).static_order())
-    except CycleError:
-        for node in members:
-            follows[node] = tuple(p for p in follows[node] if position[p] < position[node])
-        edges = {node: (*needs[node], *follows[node]) for node in members}
-        return list(TopologicalSorter(edges).static_order())
+def _waits_for(waits: Waits, node: str, other: str) -> bool:
+    """Whether `node` comes after `other`, by whatever detour."""
+    seen: set[str] = set()
+    left = list(waits[node])
+    while left:
+        step = left.pop()
+        if step == other:
+            return True
+        if step not in seen:
+            seen.add(step)
+            left.extend(waits[step])
+    return False

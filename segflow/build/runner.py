@@ -1,4 +1,4 @@
-"""A `Plan` in, one `Result` per step out: steps run in threads, and a failure holds back what reads it."""
+"""A `Plan` in, one `Result` per step out: threads run the steps, a failure holds back its readers."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -148,7 +148,9 @@ def _blank(graph: Graph, step: Step) -> Result:
 def _prepare(plan: Plan, execution: Execution) -> None:
     """Make the schemas, which parallel steps could not, and look what is there."""
     schemas = {execution.graph.relations[step.node].schema for step in plan.steps}
-    if any(_stores(test, execution) for step in plan.steps for test in _data_tests(step, execution)):
+    if any(
+        _stores(test, execution) for step in plan.steps for test in _data_tests(step, execution)
+    ):
         schemas.add(FAILURES_SCHEMA)
     with execution.engine.session() as session:
         for schema in sorted(schemas):
@@ -308,7 +310,7 @@ class _Undone(Exception):
 def _make_and_test(
     session: Session, step: Step, execution: Execution, make: Callable[[], int | None]
 ) -> tuple[tuple[TestResult, ...], int | None]:
-    """Make a relation and test it, in one transaction: a failed test leaves the old one in place."""
+    """Make a relation and test it in one transaction: a failed test leaves the old one in place."""
     tests: list[TestResult] = []
     rows = None
     with Failures() as failures:

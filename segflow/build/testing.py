@@ -37,8 +37,6 @@ def _run(
     if isinstance(test, nodes.UnitTest):
         return unit_test_result(session, graph, test, as_of)
     try:
-        return run_test(
-            session, test, test_sql(session, graph, execution.compilation, test, as_of)
-        )
+        return run_test(session, test, test_sql(session, graph, execution.compilation, test, as_of))
     except SegflowError as error:
         return TestResult(test.id, test.name, "error", 0, str(error))

@@ -1,4 +1,4 @@
-"""A unit test in, nothing out where it passes: the model runs on the rows that the test gives."""
+"""A unit test in, its result out: the model runs on the rows that the test gives."""
 
 import csv
 import io
@@ -6,11 +6,13 @@ import re
 from datetime import datetime
 from typing import Any
 
+from segflow.build.data_tests import TestResult
 from segflow.compile.compiler import render_model, scope_of
 from segflow.compile.graph import Graph
 from segflow.compile.relations import Relation, at, literal, quoted
 from segflow.engines.base import Column, Session
-from segflow.errors import ProjectError, StepError, did_you_mean
+from segflow.errors import Location, ProjectError, SegflowError, StepError, did_you_mean
+from segflow.project.config import moment
 from segflow.project.nodes import ExpectProperties, GivenProperties, UnitTest
 
 _INPUT = re.compile(
@@ -20,22 +22,27 @@ _INPUT = re.compile(
 Rows = list[dict[str, Any]]
 
 
-def run_unit_test(session: Session, graph: Graph, test: UnitTest, as_of: datetime) -> None:
+def unit_test_result(session: Session, graph: Graph, test: UnitTest, as_of: datetime) -> TestResult:
     """Run a model on given rows and compare what comes out, on the columns that are expected.
 
-    Raises:
-        StepError: other rows came out, or the test gives what the model does not take.
+    Other rows, or a test that gives what the model does not take, make it an `error`.
     """
     try:
         _run(session, graph, test, as_of)
-    except (StepError, ProjectError) as error:
-        where = error.location or (test.origin.location() if test.origin else None)
-        raise StepError(f"unit test `{test.name}`: {error.message}", where, error.hint) from None
+    except SegflowError as error:
+        where = error.location or _origin(test)
+        message = StepError(f"unit test `{test.name}`: {error.message}", where, error.hint)
+        return TestResult(test.id, test.name, "error", 0, str(message))
+    return TestResult(test.id, test.name, "pass", 0)
+
+
+def _origin(test: UnitTest) -> Location | None:
+    return test.origin.location() if test.origin else None
 
 
 def _run(session: Session, graph: Graph, test: UnitTest, as_of: datetime) -> None:
     model = graph.models[graph.parents[test.id][0]]
-    moment = datetime.fromisoformat(test.overrides.as_of) if test.overrides.as_of else as_of
+    now = moment(test.overrides.as_of) if test.overrides.as_of else as_of
     given: dict[str, Relation] = {}
 
     def lookup(relation: Relation, spelt: str) -> Relation:
@@ -54,7 +61,7 @@ def _run(session: Session, graph: Graph, test: UnitTest, as_of: datetime) -> Non
             macros={k: v for k, v in test.overrides.macros.items() if k != "is_incremental"},
             is_incremental=incremental,
         )
-        return at(render_model(graph, model, scope), moment)
+        return at(render_model(graph, model, scope), now)
 
     # The model's own table has the columns of its SELECT, which reads the other inputs.
     for item in sorted(test.given, key=lambda item: item.input.strip() == "this"):
@@ -66,8 +73,10 @@ def _run(session: Session, graph: Graph, test: UnitTest, as_of: datetime) -> Non
             columns = [] if item.format == "sql" else _columns(session, graph, relation)
         _give(session, columns, table, item)
         given[str(relation)] = table
-    incremental = bool(test.overrides.macros.get("is_incremental", False))
-    session.execute(f"create or replace temp table actual as\n{select(incremental)}")
+    sql = select(bool(test.overrides.macros.get("is_incremental", False)))
+    if str(model.relation) not in given and str(model.relation) in sql:
+        raise ProjectError("the model reads `this`, which the test does not give")
+    session.execute(f"create or replace temp table actual as\n{sql}")
     _compare(session, test.expect)
 
 
@@ -81,15 +90,13 @@ def _input(graph: Graph, item: GivenProperties) -> Relation:
     return graph.ref(first, second) if second else graph.ref(None, first)
 
 
-def _give(
-    session: Session, columns: list[Column], table: Relation, item: GivenProperties
-) -> None:
+def _give(session: Session, columns: list[Column], table: Relation, item: GivenProperties) -> None:
     """Make a table with the columns of the real relation and the rows of the test."""
     if item.format == "sql":
         session.execute(f"create or replace temp table {table.identifier} as\n{item.rows}")
         return
     rows = _rows(item.rows, item.format)
-    known = [name for name, _ in columns]
+    known = [name.lower() for name, _ in columns]
     for row in rows:
         for name in row:
             if name not in known:
@@ -112,31 +119,42 @@ def _columns(session: Session, graph: Graph, relation: Relation) -> list[Column]
 
 
 def _rows(rows: Rows | str | None, form: str) -> Rows:
-    if rows is None:
-        return []
+    """Rows by column name in lower case; an empty cell of CSV is null."""
     if form == "csv":
-        reader = csv.DictReader(io.StringIO(str(rows).strip()), skipinitialspace=True)
-        return [{k: v if v != "" else None for k, v in row.items()} for row in reader]
-    return rows if isinstance(rows, list) else []
+        reader = csv.DictReader(io.StringIO(str(rows or "").strip()), skipinitialspace=True)
+        found: Rows = []
+        for row in reader:
+            if None in row:
+                raise ProjectError(f"line {reader.line_num} of its rows has too many cells")
+            found.append({k.lower().strip(): v if v else None for k, v in row.items()})
+        return found
+    if isinstance(rows, str):
+        raise ProjectError("rows as text need `format: csv` or `format: sql`")
+    return [{name.lower(): value for name, value in row.items()} for row in rows or []]
 
 
 def _values(rows: Rows, columns: list[Column]) -> str:
     """A SELECT of the rows, each value cast to its column's type; what a row omits is null."""
-    casts = ", ".join(f"cast({quoted(n)} as {kind}) as {quoted(n)}" for n, kind in columns)
     names = ", ".join(quoted(name) for name, _ in columns)
-    lines = [f"({', '.join(_literal(row.get(name)) for name, _ in columns)})" for row in rows]
-    if not lines:
-        lines = [f"({', '.join('null' for _ in columns)})"]
-    text = ", ".join(lines)
+    lines = [
+        f"({', '.join(f'cast({_literal(row.get(n.lower()))} as {kind})' for n, kind in columns)})"
+        for row in rows or [{}]
+    ]
     limit = "" if rows else " limit 0"
-    return f"select {casts} from (values {text}) as given ({names}){limit}"
+    return f"select * from (values {', '.join(lines)}) as given ({names}){limit}"
 
 
 def _literal(value: Any) -> str:
+    """A value of YAML or CSV in SQL; scalars as text, which a cast turns into any type."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "'true'" if value else "'false'"
+    if isinstance(value, list):
+        return f"[{', '.join(_literal(item) for item in value)}]"
+    if isinstance(value, dict):
+        pairs = (f"{literal(str(k))}: {_literal(item)}" for k, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
     return literal(str(value))
 
 
@@ -148,9 +166,9 @@ def _compare(session: Session, expect: ExpectProperties) -> None:
     else:
         rows = _rows(expect.rows, expect.format)
         names = list(dict.fromkeys(name for row in rows for name in row)) or [
-            name for name, _ in actual
+            name.lower() for name, _ in actual
         ]
-        types = dict(actual)
+        types = {name.lower(): kind for name, kind in actual}
         for name in names:
             if name not in types:
                 raise ProjectError(
@@ -177,6 +195,10 @@ def _lines(heading: str, rows: Rows) -> list[str]:
     """The first few rows, as in `missing: contact_id a, n 3`."""
     if not rows:
         return []
-    shown = [", ".join(f"{k} {v}" for k, v in row.items()) for row in rows[:3]]
+    shown = [", ".join(f"{k} {_shown(v)}" for k, v in row.items()) for row in rows[:3]]
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
     return [f"{heading}: {' | '.join(shown)}{more}"]
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)

@@ -143,9 +143,12 @@ def _nodes(report: Report) -> Iterator[str]:
     sources = [r for r in report.results if r.kind == "source"]
     if sources:
         late = [r for r in sources if not r.is_good]
-        fresh = len(sources) - len(late)
-        more = f", {len(late)} late" if late else ""
-        yield f"Sources   {fresh:>3} fresh{more}".ljust(32) + "; ".join(r.message for r in late)
+        old = [r for r in sources if r.status == "warn" and r.message]
+        counts = [f"{len(sources) - len(late) - len(old):>3} fresh"]
+        counts += [f"{len(old)} old"] if old else []
+        counts += [f"{len(late)} late"] if late else []
+        yield f"Sources   {', '.join(counts)}"
+        yield from (f"          {escape(r.message)}" for r in (*late, *old))
     models = [r for r in report.results if r.kind in ("seed", "model", "segment")]
     bad = [r for r in models if not r.is_good]
     kept = f", {len(bad)} kept" if bad else ""

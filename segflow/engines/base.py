@@ -1,4 +1,4 @@
-"""What an engine must do. A run builds on a private copy that readers never see until it is whole."""
+"""What an engine must do. A run builds on a private copy; readers see it once it is whole."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -45,7 +45,7 @@ class Session(Protocol):
         ...
 
     def load_csv(self, relation: str, path: Path, types: Mapping[str, str], delimiter: str) -> None:
-        """Replace the table `relation` by a CSV file with a header; types not given are inferred."""
+        """Replace the table `relation` by a CSV file with a header; other types are inferred."""
         ...
 
     def export(self, query: str, path: Path, file_format: str) -> int:

@@ -20,9 +20,9 @@ _FORMAT = "STORAGE_VERSION 'v1.4.0', RECOVERY_MODE no_wal_writes"
 _FICLONE = 0x40049409
 _KINDS = {"BASE TABLE": "table", "VIEW": "view"}
 _EXPORT = {
-    "csv": "(FORMAT csv, HEADER)",
-    "jsonl": "(FORMAT json, ARRAY false)",
-    "parquet": "(FORMAT parquet, COMPRESSION zstd)",
+    "csv": "(FORMAT csv, HEADER, USE_TMP_FILE false)",
+    "jsonl": "(FORMAT json, ARRAY false, USE_TMP_FILE false)",
+    "parquet": "(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)",
 }
 
 
@@ -149,9 +149,7 @@ class DuckDB:
         if self._settings.memory_limit:
             config["memory_limit"] = self._settings.memory_limit
         spill = f"{self._path.name}.{'run' if self._building else 'read'}-{os.getpid()}.tmp"
-        config["temp_directory"] = self._settings.temp_directory or str(
-            self._path.with_name(spill)
-        )
+        config["temp_directory"] = self._settings.temp_directory or str(self._path.with_name(spill))
         return config
 
     def _close(self) -> None:

@@ -1,13 +1,7 @@
-{# One row per contact, product category and kind of interest in it: bought, in a cart, read about. #}
-with contacts as (
-    select * from {{ ref('int_contacts_resolved') }}
-),
+{# One row per contact and category of products that she lately put in a cart or read about. #}
+{{ config(materialized='view') }}
 
-products_owned as (
-    select * from {{ ref('int_products_owned') }}
-),
-
-products as (
+with products as (
     select * from {{ ref('stg_products') }}
 ),
 
@@ -20,23 +14,8 @@ daily_activity as (
 )
 
 select
-    contacts.contact_id,
-    products_owned.category,
-    'bought' as interest
-
-from products_owned
-
-inner join contacts
-    on products_owned.account_id = contacts.account_id
-
-where products_owned.category is not null
-
-union
-
-select
     {{ resolved('carts.contact_id') }} as contact_id,
-    products.category,
-    'browsed' as interest
+    products.category
 
 from carts
 
@@ -49,11 +28,10 @@ where
 
 union
 
--- a topic that is named like a category of products
+-- a topic that is named like a category
 select
     daily_activity.contact_id,
-    products.category,
-    'browsed' as interest
+    products.category
 
 from daily_activity
 

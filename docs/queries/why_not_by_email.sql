@@ -1,0 +1,59 @@
+-- Why members of a segment cannot get marketing mail: one reason each, the first that applies.
+-- Chart: stacked bars, 100 % (segment, contacts, series: reason), or a heat map.
+-- The rules are those of the starter's channel email. Per segment the reasons add up to members,
+-- and `may be written to` is the column permitted of segments.reach.
+with memberships as (
+    select * from segments.memberships
+),
+
+contacts as (
+    select * from lifecycle.contacts
+),
+
+statements as (
+    select
+        contact_id,
+        bool_and(is_granted is true) as is_granted
+    from engagement.consents
+    where
+        channel = 'email'
+        and purpose = 'marketing'
+    group by contact_id
+),
+
+reasons as (
+    select
+        memberships.segment,
+        case
+            when contacts.contact_id is null then 'unknown contact'
+            when nullif(trim(contacts.email), '') is null then 'no address'
+            when contacts.is_email_reachable is not true
+                then coalesce(
+                    replace(contacts.email_unreachable_because, '_', ' '), 'unreachable'
+                )
+            when statements.is_granted then 'may be written to'
+            when not statements.is_granted then 'refused'
+            else 'never asked'
+        end as reason
+    from memberships
+    left join contacts
+        on memberships.contact_id = contacts.contact_id
+    left join statements
+        on memberships.contact_id = statements.contact_id
+)
+
+select
+    segment,
+    reason,
+    count(*) as contacts
+
+from reasons
+
+group by
+    segment,
+    reason
+
+order by
+    segment,
+    contacts desc,
+    reason
