@@ -114,10 +114,11 @@ def last_run(session: Session) -> Run | None:
     return Run(run, as_of, command, target, msgspec.json.decode(variables), started_at, commit)
 
 
-def left_behind(session: Session, run: int) -> set[str]:
-    """The nodes that failed or were held back in `run`."""
+def left_behind(session: Session) -> set[str]:
+    """The nodes that failed or were held back in the last run."""
     rows = session.rows(
-        f"select node from segflow.steps where run = {run} and status in ('error', 'held')"
+        "select node from segflow.steps where status in ('error', 'held')"
+        " and run = (select max(run) from segflow.runs)"
     )
     return {row[0] for row in rows}
 

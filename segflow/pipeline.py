@@ -78,20 +78,36 @@ def run(compiled: Compiled, options: Options, watch: Watch, then_deliver: bool =
     return report
 
 
+def as_last_time(options: Options, environment: Environment) -> Options:
+    """The options of the last run, its `as_of` and vars included, for `retry`.
+
+    Raises:
+        WorkspaceError: there was no run.
+    """
+    project = load(options.project_dir, options.target, options.variables, environment)
+    with published(open_engine(project)) as session:
+        last = journal.last_run(session)
+    if last is None:
+        raise WorkspaceError("there is no run to retry", hint="segflow run")
+    return replace(options, as_of=last.as_of, variables={**last.variables, **options.variables})
+
+
 def retry(compiled: Compiled, options: Options, watch: Watch) -> Report:
-    """Go on with what the last run left behind, at the same `as_of`."""
+    """Go on with what the last run left behind; `options` are those of `as_last_time`."""
+    graph = compiled.graph
     engine = open_engine(compiled.project, options.threads)
     with locked(engine.location, options.command):
         with published(engine) as session:
-            last = journal.last_run(session)
-            if last is None:
-                raise WorkspaceError("there is no run to retry", hint="segflow run")
-            left = journal.left_behind(session, last.run) & compiled.graph.nodes.keys()
-        plan = plan_build(compiled.graph, left, False, f"left behind by run {last.run:04}")
+            left = journal.left_behind(session) & graph.nodes.keys()
+        # User types are sent while a segment is held back, and once more when it has caught up.
+        for audience in compiled.project.audiences:
+            if audience.user_types and left.intersection(graph.parents[audience.id]):
+                left.add(audience.id)
+        if not left:
+            return replace(_report(compiled, options), warnings=["nothing was left behind"])
+        plan = plan_build(graph, left, False, "left behind by the last run")
         with private_copy(engine):
-            report = _build(compiled, replace(options, as_of=last.as_of), engine, plan, watch)
-            if not left:
-                report.warnings.append(f"run {last.run:04} left nothing behind")
+            report = _build(compiled, options, engine, plan, watch)
             engine.commit_run()
             _deliver(compiled, engine, plan.audiences, report)
     return report
@@ -110,7 +126,7 @@ def deliver(compiled: Compiled, options: Options) -> Report:
         with published(engine) as session:
             for node, status in journal.statuses(session).items():
                 name = node.rpartition(".")[2]
-                if status.kind == "audience" and status.state == "kept" and name in names:
+                if status.kind == "audience" and status.is_behind and name in names:
                     held = Result(node, "audience", name, status.relation, "held", status.reason)
                     report.results.append(held)
         _deliver(compiled, engine, names, report)
@@ -172,7 +188,7 @@ def _build(
         options.full_refresh,
         options.store_failures,
         report.warnings.append,
-        frozenset(node for node, status in before.items() if status.state == "kept"),
+        frozenset(node for node, status in before.items() if status.is_behind),
     )
     threads = options.threads or project.target.properties.threads
     watch(plan)

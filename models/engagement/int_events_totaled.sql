@@ -9,7 +9,8 @@ with rolled_up as (
     select * from {{ ref('int_events_rolled_up') }}
 ),
 
-actions as (
+-- read twice by a later run, each time a little of it
+actions as not materialized (
     select
         source_contact_id,
         coalesce(feature_id, event_name) as action,

@@ -1,6 +1,4 @@
 {# One row per contact and feature that she may use, or has used: since when, and how much. #}
-{{ config(materialized='view') }}
-
 with contacts as (
     select * from {{ ref('int_contacts_resolved') }}
 ),

@@ -9,7 +9,7 @@
     unique_key='week'
 ) }}
 
-with daily_activity as (
+with daily_activity as not materialized (
     select * from {{ ref('daily_activity') }}
 ),
 
@@ -25,9 +25,14 @@ subscribed as (
 ,
 
 changed as (
-    select distinct cast(date_trunc('week', daily_activity.occurred_on) as date) as week
+    select distinct date_trunc('week', occurred_on) as week
     from daily_activity
-    where {{ read_since_last('daily_activity.read_at') }}
+    where {{ read_since_last('read_at') }}
+),
+
+changed_days as (
+    select cast(unnest(range(week, week + interval '7 days', interval '1 day')) as date) as day
+    from changed
 )
 {%- endif %}
 
@@ -51,9 +56,7 @@ where
     and not contacts.is_internal
     and subscribed.first_paid_at is not null
     {% if is_incremental() -%}
-        and cast(date_trunc('week', daily_activity.occurred_on) as date) in (
-            select changed.week from changed
-        )
+        and daily_activity.occurred_on in (select changed_days.day from changed_days)
     {%- endif %}
 
 group by

@@ -1,4 +1,4 @@
-"""A `Plan` in, one `Result` per step out: threads run the steps, a failure holds back its readers."""
+"""A `Plan` in, one `Result` per step out, in threads; a failure holds back its readers."""
 
 import time
 from collections.abc import Callable, Iterable

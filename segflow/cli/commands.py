@@ -219,6 +219,7 @@ def deliver(invocation: Invocation) -> int:
 @_command("retry", *_EVERY, "threads", "full_refresh", "store_failures")
 def retry(invocation: Invocation) -> int:
     """Go on with what the last run left behind, at the same moment."""
+    invocation.options = pipeline.as_last_time(invocation.options, invocation.environment)
     compiled = invocation.compiled()
     pipeline.write_artifacts(compiled, invocation.options)
     with invocation.screen.progress() as watch, _log(compiled, invocation) as log:
