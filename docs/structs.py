@@ -8,7 +8,7 @@ import yaml
 from msgspec import NODEFAULT
 from msgspec import inspect as shapes
 
-from segflow.project import nodes
+from segflow.project import config, nodes
 
 Row = tuple[str, ...]
 Struct = type[msgspec.Struct]
@@ -132,7 +132,8 @@ def _kind(words: Words, kind: shapes.Type) -> str:
     inner = [_kind(words, t) for t in _inside(kind) if not isinstance(t, shapes.NoneType)]
     if isinstance(kind, shapes.StructType):
         title = words.of("structs", "title", kind.cls.__name__)
-        page = "configs.md" if kind.cls in CONFIGS else ""
+        page = "configs.md" if kind.cls in CONFIGS else "yaml.md"
+        page = "project-file.md" if kind.cls is config.PackageProperties else page
         return f"[{title.lower()}]({page}#{title.lower().replace(' ', '-')})"
     if isinstance(kind, shapes.LiteralType):
         return ", ".join(sorted({f"`{str(value).lower()}`" for value in kind.values}))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Location:
-    """A place in a file of the project; `line` counts from 1, None where the whole file is meant."""
+    """A place in a file of the project; `line` counts from 1, None means the whole file."""
 
     path: Path
     line: int | None = None

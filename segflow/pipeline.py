@@ -1,4 +1,4 @@
-"""The whole flow as a page of plain calls: files → project → graph → plan → run → audiences → files.
+"""The whole flow as plain calls: files → project → graph → plan → run → audiences → files.
 
 Every command is one function. What is wrong before anything was started is raised as ProjectError
 or WorkspaceError; what goes wrong in one step of a run is told in its Report.
@@ -160,7 +160,7 @@ def show(compiled: Compiled, options: Options, inline: str | None, limit: int) -
 
 
 def statuses(compiled: Compiled) -> tuple[Path, dict[str, journal.Status]]:
-    """The published database, and how fresh every relation in it is; nothing before the first run."""
+    """The published database and how fresh each relation is; none before the first run."""
     engine = open_engine(compiled.project)
     if not engine.exists():
         return engine.location, {}
@@ -223,7 +223,7 @@ def _check_file_name(compiled: Compiled, engine: Engine) -> None:
     name = engine.location.stem
     if name in schemas:
         raise ProjectError(
-            f"a reader of {engine.location.name} could not tell the database from its schema `{name}`",
+            f"readers of {engine.location.name} cannot tell the database from its schema `{name}`",
             compiled.project.location(f"$.targets.{compiled.project.target.name}.path"),
             "name the file otherwise",
         )

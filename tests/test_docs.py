@@ -1,4 +1,4 @@
-"""The README, the guides and the reference say what is so: their commands run, their links lead on."""
+"""What the README, the guides and the reference say is so: commands run, links lead on."""
 
 import re
 import shlex
@@ -27,7 +27,7 @@ from segflow.pipeline import compile_project
 from segflow.project import nodes
 from segflow.project.config import Environment, ProjectFile
 from segflow.report import Options
-from tests.conftest import MakeProject
+from tests.conftest import MakeProject, Project
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -35,7 +35,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((DOCS / "guides").glob("*.md"))]
 CONCEPTS = sorted((DOCS / "concepts").glob("*.md"))
 
-# How every page begins; it is done once for all of them.
+# How every page begins. The fixture `starter` has done it, once for all pages.
 BEGINNING = ["segflow init acme", "cd acme", "segflow run"]
 
 
@@ -130,25 +130,10 @@ class Reader:
         self.printed.append(result.output)
 
 
-@pytest.fixture(scope="session")
-def beginning(tmp_path_factory: pytest.TempPathFactory) -> Reader:
-    """What BEGINNING leaves, typed at the console."""
-    folder = tmp_path_factory.mktemp("beginning")
-    segflow = Path(sys.executable).with_name("segflow")
-    printed = []
-    for words, where in ((["init", "acme"], folder), (["run"], folder / "acme")):
-        done = subprocess.run(
-            [segflow, *words], cwd=where, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        printed.append(done.stdout)
-    return Reader(folder / "acme", printed)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_page_says_can_be_done(page: Path, beginning: Reader, tmp_path: Path) -> None:
-    shutil.copytree(beginning.folder, tmp_path / "acme")
-    reader = Reader(tmp_path / "acme", list(beginning.printed))
+def test_what_a_page_says_can_be_done(page: Path, starter: Project, tmp_path: Path) -> None:
+    shutil.copytree(starter.root, tmp_path / "acme")
+    reader = Reader(tmp_path / "acme")
     expected: list[str] = []
     done: list[str] = []
     for block in blocks(page):
@@ -167,20 +152,20 @@ def test_what_a_page_says_can_be_done(page: Path, beginning: Reader, tmp_path: P
 
 
 @pytest.mark.parametrize("page", CONCEPTS, ids=lambda page: page.stem)
-def test_queries_and_pieces_of_the_concepts_are_real(page: Path, beginning: Reader) -> None:
-    starter = {
+def test_queries_and_pieces_of_the_concepts_are_real(page: Path, starter: Project) -> None:
+    real = {
         line.strip()
-        for path in [*beginning.folder.glob("models/**/*"), *beginning.folder.glob("*.yml")]
+        for path in [*starter.root.glob("models/**/*"), *starter.root.glob("*.yml")]
         if path.suffix in (".sql", ".yml")
         for line in path.read_text("utf-8").splitlines()
     }
-    with duckdb.connect(beginning.folder / "warehouse/segflow.duckdb", read_only=True) as database:
+    with duckdb.connect(starter.database, read_only=True) as database:
         for block in blocks(page):
             if block.language == "sql" and "from segments." in block.text:
                 database.execute(block.text)
             elif block.language == "yaml":
                 for line in block.text.splitlines():
-                    assert line.strip() in starter, f"{page.name}: {line}"
+                    assert line.strip() in real, f"{page.name}: {line}"
 
 
 # ── the README ────────────────────────────────────────────────────────────────────────────────

@@ -218,23 +218,21 @@ def test_schemas_aliases_and_packages(project: MakeProject) -> None:
     assert made.rows('from "Two Words"."select"') == made.rows("from lifecycle.reads") == [(1,)]
 
 
+DESCRIBED = """
+    description: "It's a {kind}."
+    columns: [{{name: n, description: A "number"; it's one.}}, {{name: gone, description: No.}}]
+"""
+
+
 def test_descriptions_are_comments(project: MakeProject) -> None:
-    columns = (
-        'columns: [{name: n, description: A "number"; it\'s one.}, {name: gone, description: No.}]'
-    )
-    described = f'description: "It\'s a {{}}.", {columns}'
+    table, view, seed = (DESCRIBED.format(kind=kind) for kind in ("table", "view", "seed"))
     made = project(
         {
             "seeds/s.csv": "n\n1\n",
             "models/t.sql": "select 1 as n",
             "models/v.sql": "{{ config(materialized='view') }} select 1 as n",
-            "models/all.yml": f"""
-models:
-  - {{name: t, {described.format("table")}}}
-  - {{name: v, {described.format("view")}}}
-seeds:
-  - {{name: s, {described.format("seed")}}}
-""",
+            "models/all.yml": f"models:\n  - name: t{table}  - name: v{view}"
+            f"seeds:\n  - name: s{seed}",
         }
     )
     for _ in range(2):
@@ -244,10 +242,10 @@ seeds:
             " select view_name, comment from duckdb_views() where view_name = 'v' order by 1"
         )
         assert found == [("s", "It's a seed."), ("t", "It's a table."), ("v", "It's a view.")]
-        columns_said = made.rows(
+        said = made.rows(
             "select table_name, comment from duckdb_columns() where comment is not null order by 1"
         )
-        assert columns_said == [(name, 'A "number"; it\'s one.') for name in ("s", "t", "v")]
+        assert said == [(name, 'A "number"; it\'s one.') for name in ("s", "t", "v")]
 
 
 # ── contracts ─────────────────────────────────────────────────────────────────────────────────
@@ -256,16 +254,16 @@ CONTRACT = """
 models:
   - name: it
     config: {contract: {enforced: true}}
-    columns: [{name: id, data_type: int}, {name: name, data_type: text}, {name: at, data_type: timestamp}]
+    columns: [{name: id, data_type: int}, {name: name, data_type: text}, {name: seen_at, data_type: timestamp}]
 """
-GOOD = "select 1 as id, 'x' as name, timestamp '2026-01-01' as at"
+GOOD = "select 1 as id, 'x' as name, timestamp '2026-01-01' as seen_at"
 
 
 @pytest.mark.parametrize("kind", ["view", "table", "incremental"])
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
-        ("select 1 as id, 'x' as name", "`at` is missing"),
+        ("select 1 as id, 'x' as name", "`seen_at` is missing"),
         (f"{GOOD}, 4 as more", "`more` is not in the contract"),
         (GOOD.replace("1 as", "1.5 as"), "`id` is DECIMAL(2,1), not INTEGER"),
         (GOOD.replace("'x' as name", "'x' as nome"), "`name` is missing (did you mean `nome`?)"),
@@ -285,7 +283,7 @@ def test_a_broken_contract_leaves_the_old_relation(
 
 def test_a_contract_is_kept_in_any_spelling_of_a_type(project: MakeProject) -> None:
     made = project(
-        {"models/it.sql": f"select name, ID, at from ({GOOD.replace('as id', 'as ID')})"}
+        {"models/it.sql": f"select name, ID, seen_at from ({GOOD.replace('as id', 'as ID')})"}
     )
     made.write({"models/it.yml": CONTRACT})
     made.run()

@@ -3,17 +3,18 @@ with released as (
     select * from {{ ref('stg_features') }}
 ),
 
-features_used as (
-    select * from {{ ref('int_features_used') }}
+feature_adoption as (
+    select * from {{ ref('feature_adoption') }}
 ),
 
 counts as (
     select
         feature_id,
         cast(count(*) as integer) as eligible_count,
-        cast(count(use_count) as integer) as tried_count
-    from features_used
-    where eligible_since is not null
+        cast(count(*) filter (where is_tried) as integer) as tried_count,
+        cast(count(*) filter (where is_retained) as integer) as retained_count,
+        cast(count(*) filter (where is_lapsed) as integer) as lapsed_count
+    from feature_adoption
     group by feature_id
 )
 
@@ -23,6 +24,8 @@ select
     released.released_at,
     coalesce(counts.eligible_count, 0) as eligible_count,
     coalesce(counts.tried_count, 0) as tried_count,
+    coalesce(counts.retained_count, 0) as retained_count,
+    coalesce(counts.lapsed_count, 0) as lapsed_count,
     cast(round(counts.tried_count / counts.eligible_count, 4) as decimal(5, 4)) as adoption_rate
 
 from released

@@ -18,7 +18,6 @@ included as (
         subscriptions.trial_started_at,
         subscriptions.paid_started_at,
         features.feature_id,
-        features.feature_name,
         features.released_at
     from subscriptions
     cross join features
@@ -40,8 +39,6 @@ included as (
 select
     account_id,
     feature_id,
-    feature_name,
-    released_at,
     greatest(min(least(trial_started_at, paid_started_at)), released_at) as included_since
 
 from included
@@ -49,5 +46,4 @@ from included
 group by
     account_id,
     feature_id,
-    feature_name,
     released_at

@@ -52,3 +52,9 @@ group by
 having
     count(*) >= {{ var('affinity_owners') }}
     and count(*) * 100 >= owned.owner_count * {{ var('affinity_percent') }}
+
+-- the strongest ties are enough to find something to offer
+qualify row_number() over (
+    partition by owned.product_id
+    order by count(*) desc, others.product_id
+) <= {{ var('affinities_per_product') }}

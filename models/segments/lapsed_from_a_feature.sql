@@ -5,13 +5,17 @@ with contacts as (
 
 feature_adoption as (
     select * from {{ ref('feature_adoption') }}
+),
+
+features as (
+    select * from {{ ref('features') }}
 )
 
 -- of several such features the one that they used most
 select
     contacts.contact_id,
     feature_adoption.feature_id,
-    feature_adoption.feature_name,
+    features.feature_name,
     feature_adoption.use_count,
     feature_adoption.last_used_at
 
@@ -19,6 +23,9 @@ from contacts
 
 inner join feature_adoption
     on contacts.contact_id = feature_adoption.contact_id
+
+inner join features
+    on feature_adoption.feature_id = features.feature_id
 
 where feature_adoption.is_lapsed
 

@@ -5,20 +5,27 @@ with contacts as (
 
 feature_adoption as (
     select * from {{ ref('feature_adoption') }}
+),
+
+features as (
+    select * from {{ ref('features') }}
 )
 
 -- of several such features the one that most of their peers have tried
 select
     contacts.contact_id,
     feature_adoption.feature_id,
-    feature_adoption.feature_name,
+    features.feature_name,
     feature_adoption.eligible_since,
-    feature_adoption.adoption_rate
+    features.adoption_rate
 
 from contacts
 
 inner join feature_adoption
     on contacts.contact_id = feature_adoption.contact_id
+
+inner join features
+    on feature_adoption.feature_id = features.feature_id
 
 where
     not feature_adoption.is_tried
@@ -26,5 +33,5 @@ where
 
 qualify row_number() over (
     partition by contacts.contact_id
-    order by feature_adoption.adoption_rate desc, feature_adoption.feature_id
+    order by features.adoption_rate desc, feature_adoption.feature_id
 ) = 1

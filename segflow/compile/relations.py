@@ -1,4 +1,4 @@
-"""The names of tables: what `ref`, `source` and `this` return, and the placeholder for the clock."""
+"""Names of tables: what `ref`, `source` and `this` return, and the placeholder of the clock."""
 
 import re
 from dataclasses import dataclass

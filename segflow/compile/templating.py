@@ -1,4 +1,4 @@
-"""Templates and names in, text out: Jinja in a sandbox, macros found by name, errors with their line."""
+"""Templates and names in, text out: Jinja in a sandbox, macros by name, errors with a line."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator

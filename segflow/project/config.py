@@ -1,4 +1,4 @@
-"""`segflow.yml` and the environment in, settings out. The only room that reads environment variables."""
+"""`segflow.yml` and the environment in, settings out: no other room reads the environment."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Folders in, the project's files out: sorted by path, so that nothing depends on the disk's order."""
+"""Folders in, the project's files out, sorted by path: nothing depends on the disk's order."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
