@@ -32,7 +32,7 @@ class Options:
 class Report:
     """What a command did.
 
-    `results` are those of all nodes, audiences too; `kept_since` says how old each node is
+    `results` are those of all nodes, audiences too; `kept_since` says how old a node is
     that is not up to date; `nobody` names empty models, each with the segments left without members.
     """
 
