@@ -1,4 +1,4 @@
-"""`python -m benchmarks [a|b|c|d …] [--small] [--no-dbt]`: measure, and write RESULTS.md."""
+"""`python -m benchmarks [a b c d] [--small] [--no-dbt] [--data DIR]`: writes RESULTS.md."""
 
 import argparse
 from pathlib import Path
@@ -21,13 +21,14 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help="a, b, c, d; all of them unless named")
     parser.add_argument("--small", action="store_true", help="tiny sizes: prints, keeps nothing")
     parser.add_argument("--no-dbt", action="store_true", help="leave dbt out")
+    parser.add_argument("--data", type=Path, default=_HERE / "data", help="where projects are made")
     said = parser.parse_args()
     unknown = set(said.parts) - set(_PARTS)
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     if not said.no_dbt:
         dbt.install()
-    data = _HERE / "data" / ("small" if said.small else "full")
+    data = said.data / ("small" if said.small else "full")
     for letter in said.parts or sorted(_PARTS):
         section = _PARTS[letter](data, said.small, not said.no_dbt)
         print(markdown(section))

@@ -105,3 +105,13 @@ def seconds_per_node(folder: Path) -> dict[str, float]:
     nodes = found["results"]["nodes"]
     seconds = {node["name"]: float(node["seconds"]) for node in nodes}
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
+
+
+def incremental(folder: Path) -> list[str]:
+    """The names of the incremental models of a project that was compiled."""
+    manifest = json.loads((folder / "target" / "manifest.json").read_text("utf-8"))
+    return sorted(
+        node["name"]
+        for node in manifest["nodes"].values()
+        if node["config"].get("materialized") == "incremental"
+    )

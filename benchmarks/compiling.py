@@ -106,7 +106,6 @@ _SEGFLOW_PROJECT = "name: thousand\nmodels:\n  thousand: {+materialized: table}\
 _DBT_PROJECT = """\
 name: thousand
 profile: benchmark
-target-path: target_dbt
 models:
   thousand: {+materialized: table}
 """
@@ -188,7 +187,7 @@ def _commands(folder: Path, edited: Path, with_dbt: bool) -> list[Command]:
         Command("segflow one edit", ours, folder, edit),
     ]
     if with_dbt:
-        cold = Aside(folder / "target_dbt")
+        cold = Aside(folder / dbt.TARGET)
         commands += [
             dbt.command("dbt --version", folder, "--version"),
             dbt.command("dbt cold", folder, "compile", before=cold),

@@ -12,7 +12,12 @@ ROOT = Path(__file__).parent.parent
 _VENV = ROOT / ".venv-dbt"
 # The last dbt that PyPI alone can install: later ones fetch a binary from elsewhere.
 REQUIREMENTS = ("dbt-core<1.12", "dbt-duckdb", f"duckdb=={version('duckdb')}")
-_QUIET = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DBT_VERSION_CHECK": "false"}
+TARGET = "target_dbt"
+_ENVIRONMENT = {
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "DBT_VERSION_CHECK": "false",
+    "DBT_TARGET_PATH": TARGET,
+}
 _PROFILE = """\
 benchmark:
   target: dev
@@ -51,4 +56,6 @@ def command(
     name: str, folder: Path, *arguments: str, before: Callable[[], None] = lambda: None
 ) -> Command:
     """A dbt command in `folder`, to be timed."""
-    return Command(name, (str(_VENV / "bin" / "dbt"), *arguments), folder, before, _QUIET)
+    return Command(
+        name, (str(_VENV / "bin" / "dbt"), *arguments), folder, before, environment=_ENVIRONMENT
+    )

@@ -18,6 +18,8 @@ _MACROS = """\
 {{ custom_schema_name or target.schema }}
 {%- endmacro %}
 """
+_TEST = re.compile(r"(\{%-?\s*test (\w+)\(.*?endtest\s*-?%\})", re.DOTALL)
+_DBT_TESTS = ("not_null", "unique", "accepted_values", "relationships")
 _KEPT = ("models", "seeds", "unit_tests")
 
 
@@ -27,8 +29,7 @@ def write_project(folder: Path, raw: Path) -> None:
     folder.mkdir(parents=True)
     for name in ("models", "macros"):
         shutil.copytree(ROOT / name, folder / name)
-    # Tests are segflow's own on both sides, so that both run the same SQL.
-    shutil.copy(ROOT / "segflow" / "compile" / "macros" / "tests.sql", folder / "macros")
+    (folder / "macros" / "tests.sql").write_text(_own_tests(), "utf-8")
     (folder / "macros" / "as_of.sql").write_text(_MACROS, "utf-8")
     _write_seeds(folder / "seeds")
     _write_raw_models(folder / "models" / "raw", raw)
@@ -38,6 +39,13 @@ def write_project(folder: Path, raw: Path) -> None:
         _translate(path, sql)
     (folder / "dbt_project.yml").write_text(yaml.safe_dump(_project()), "utf-8")
     dbt.write_profile(folder)
+
+
+def _own_tests() -> str:
+    """The generic tests that segflow has and dbt does not."""
+    text = (ROOT / "segflow" / "compile" / "macros" / "tests.sql").read_text("utf-8")
+    found = _TEST.findall(text)
+    return "\n".join(test for test, name in found if name not in _DBT_TESTS)
 
 
 def _write_seeds(folder: Path) -> None:
@@ -69,11 +77,11 @@ def _project() -> dict[str, Any]:
     ours = yaml.safe_load((ROOT / "segflow.yml").read_text("utf-8"))
     models = ours["models"]["starter"]
     models["segments"]["+materialized"] = "view"
+    models["+on_schema_change"] = "append_new_columns"
     models["raw"] = {"+schema": "raw", "+materialized": "view"}
     return {
         "name": "company",
         "profile": "benchmark",
-        "target-path": "target_dbt",
         "vars": {**ours["vars"], "as_of": company.AS_OF},
         "models": {"company": models},
         "seeds": {"company": ours["seeds"]["starter"]},
@@ -93,11 +101,12 @@ def _translate(path: Path, sql: dict[str, str]) -> None:
 
 
 def _translate_unit_test(test: dict[str, Any], sql: str) -> None:
-    """The clock becomes a macro, and inputs that the test leaves out become empty ones."""
+    """What a test leaves unsaid: the clock is a macro, nothing is incremental, inputs are empty."""
     overrides = test.setdefault("overrides", {})
+    macros = overrides.setdefault("macros", {})
     if "as_of" in overrides:
-        moment = overrides.pop("as_of")
-        overrides.setdefault("macros", {})["as_of"] = f"timestamp '{moment}'"
+        macros["as_of"] = f"timestamp '{overrides.pop('as_of')}'"
+    macros.setdefault("is_incremental", False)
     given = {entry["input"] for entry in test["given"]}
     for name in dict.fromkeys(_REF.findall(sql)):
         if f"ref('{name}')" not in given:

@@ -1,4 +1,4 @@
-"""Part a: a whole `segflow run`, its own statements in plain duckdb, and dbt with the same models."""
+"""Part a: a whole `segflow run`, its statements in plain duckdb, and dbt with the same models."""
 
 import shutil
 import subprocess
@@ -58,6 +58,8 @@ def measure(data: Path, small: bool, with_dbt: bool) -> Section:
     if with_dbt:
         translated = base / "dbt_project"
         dbt_company.write_project(translated, raw)
+        # Its unit tests of incremental models want the tables of a run before.
+        timed(dbt.command("first dbt", translated, "build", "--exclude-resource-type", "unit_test"))
         commands.append(dbt.command("dbt", translated, "build", "--full-refresh"))
     samples = in_turn(commands, 1 if small else 5)
     seconds = company.seconds_per_node(folder)
@@ -69,7 +71,7 @@ def measure(data: Path, small: bool, with_dbt: bool) -> Section:
         " own questions) replayed in plain duckdb, both with the copy of the published file, and"
         " beside dbt with the same models and tests, segments as views under one union table of"
         " memberships, without history, audiences and files.",
-        ("what", "CPU", "wall", "memory", "segflow, CPU", "segflow, wall", "budget"),
+        ("what", "CPU", "wall", "memory", "segflow / this, CPU", "… wall", "budget"),
         tuple(_rows(samples)),
         _notes(seconds, with_dbt),
     )
@@ -92,7 +94,7 @@ def _rows(samples: Samples) -> list[tuple[str, ...]]:
             continue
         ratio = cpu_ratio(ours, theirs)
         budget = against(ratio, _BUDGET, f"≤ {_BUDGET}") if name == "plain duckdb" else "-"
-        ratios = (f"x {ratio:.2f}", f"x {wall_ratio(ours, theirs):.2f}")
+        ratios = (f"{ratio:.2f}", f"{wall_ratio(ours, theirs):.2f}")
         rows.append((name, *costs(theirs), *ratios, budget))
     return rows
 

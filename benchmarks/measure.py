@@ -12,12 +12,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Command:
-    """What to time. `before` prepares each run and is not timed itself."""
+    """What to time. `before` prepares a run and `after` looks at its traces, both untimed."""
 
     name: str
     arguments: tuple[str, ...]
     folder: Path
     before: Callable[[], None] = lambda: None
+    after: Callable[[], None] = lambda: None
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -33,10 +34,13 @@ class Sample:
 Samples = dict[str, list[Sample]]
 
 
-def in_turn(commands: Sequence[Command], rounds: int, warm_ups: int = 1) -> Samples:
-    """Time every command once per round, so that drift of the machine touches all alike."""
+def in_turn(commands: Sequence[Command], rounds: int) -> Samples:
+    """Time every command once per round, so that drift of the machine touches all alike.
+
+    A first round warms up and does not count; a single round is only a try and needs none.
+    """
     samples: Samples = {command.name: [] for command in commands}
-    for number in range(-warm_ups, rounds):
+    for number in range(-1 if rounds > 1 else 0, rounds):
         for command in commands:
             sample = timed(command)
             _tell(command, sample, number)
@@ -71,6 +75,7 @@ def timed(command: Command) -> Sample:
             output.seek(0)
             said = output.read()[-4000:]
             raise RuntimeError(f"{' '.join(command.arguments)} ended in {status}:\n{said}")
+    command.after()
     return Sample(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
 
 

@@ -12,7 +12,7 @@ from benchmarks.results import Section, against, megabytes
 
 _BUDGET = 3
 _PROJECT = "name: trivial\nmodels:\n  trivial: {+materialized: table}\n"
-_DBT = "profile: benchmark\ntarget-path: target_dbt\n"
+_DBT = "profile: benchmark\n"
 
 
 def write_project(folder: Path, count: int) -> None:

@@ -176,6 +176,15 @@ def test_the_readme_shows_the_segment_as_it_is() -> None:
     assert shown == (ROOT / "models/segments/trials_ending.sql").read_text("utf-8")
 
 
+def test_the_map_of_the_house_is_that_of_the_folders() -> None:
+    drawn = next(block.text for block in blocks(README) if block.language == "text")
+    top = ROOT
+    for line in drawn.splitlines():
+        name = line.split()[0]
+        top = top if line.startswith("  ") else ROOT / name
+        assert (top / name if line.startswith("  ") else top).exists(), line
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.read_text("utf-8").splitlines()) <= 150
 

@@ -1,5 +1,5 @@
--- How fresh every table, segment and audience is, what is kept from an earlier run comes first.
--- Chart: table, with a colour on state; or a big number: how many are not fresh.
+-- How fresh every table, segment and audience is. What is kept from an earlier run comes first.
+-- Chart: table with a colour on state, or a big number (how many are not fresh).
 -- hours_behind: how much older than the newest build in the file.
 with status as (
     select * from segments.status

@@ -1,6 +1,6 @@
 -- How many contacts entered and left each segment per day.
 -- Chart: bars, entered up and departed down (as_of_date, both, one segment or a sum of some).
--- On the first day of a segment everybody enters; filter on is_first_day to leave that out.
+-- On the first day of a segment everybody enters: filter on is_first_day to leave that out.
 with sizes as (
     select * from segments.sizes
 ),

@@ -1,4 +1,4 @@
--- How much each two segments have in common; each pair stands twice, once from either side.
+-- How much each two segments have in common. Each pair stands twice, once from either side.
 -- Chart: heat map (segment, other_segment, jaccard or share_of_segment).
 -- jaccard: contacts in both, of contacts in either. Pairs without a common contact are left out.
 with memberships as (
@@ -49,5 +49,5 @@ inner join sizes as other_sizes
 
 order by
     jaccard desc,
-    pairs.segment,
-    pairs.other_segment
+    pairs.segment asc,
+    pairs.other_segment asc

@@ -37,7 +37,7 @@ stages_now as (
 select
     coalesce(stages_before.stage, 'not known') || ' before' as source,
     stages_now.stage || ' now' as target,
-    stages_before.stage is distinct from stages_now.stage as has_moved,
+    coalesce(stages_before.stage != stages_now.stage, true) as has_moved,
     count(*) as contacts
 
 from stages_now
@@ -51,5 +51,5 @@ group by
 
 order by
     contacts desc,
-    source,
-    target
+    source asc,
+    target asc

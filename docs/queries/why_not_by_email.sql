@@ -54,6 +54,6 @@ group by
     reason
 
 order by
-    segment,
+    segment asc,
     contacts desc,
-    reason
+    reason asc

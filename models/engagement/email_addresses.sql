@@ -23,15 +23,16 @@ last_orders as (
     group by contact_id
 ),
 
--- becoming known, signing up, visiting and buying, by whoever has the address
+-- becoming known, signing up, visiting and buying, by whoever has the address; greatest and
+-- least pass over what is unknown, here as everywhere
 addresses as (
     select
         contacts.email,
         max(greatest(
             contacts.created_at,
-            coalesce(contacts.signed_up_at, contacts.created_at),
-            coalesce(contact_activity.last_seen_at, contacts.created_at),
-            coalesce(last_orders.last_ordered_at, contacts.created_at)
+            contacts.signed_up_at,
+            contact_activity.last_seen_at,
+            last_orders.last_ordered_at
         )) as last_seen_at
     from contacts
     left join contact_activity
@@ -55,7 +56,7 @@ select
         when
             email_engagement.sent_90 >= {{ var('unengaged_emails') }}
             and {{ longer_ago(
-                'coalesce(greatest(addresses.last_seen_at, email_engagement.last_reacted_at), addresses.last_seen_at)',
+                'greatest(addresses.last_seen_at, email_engagement.last_reacted_at)',
                 var('unengaged_days')
             ) }}
             then 'unengaged'

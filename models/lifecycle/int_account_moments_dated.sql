@@ -44,11 +44,15 @@ select
     paid.first_started_at as first_paid_at,
     paid.started_at as paid_since,
     paid.previous_ended_at as paid_before_until,
-    least(active.ended_at, account_moments.moment) as last_active_at,
+    case
+        when active.started_at is not null then least(active.ended_at, account_moments.moment)
+    end as last_active_at,
     ordering.first_started_at as first_order_at,
     ordering.started_at as ordering_since,
     ordering.previous_ended_at as ordered_before_until,
-    least(ordering.ended_at, account_moments.moment) as last_order_at
+    case
+        when ordering.started_at is not null then least(ordering.ended_at, account_moments.moment)
+    end as last_order_at
 
 from account_moments
 

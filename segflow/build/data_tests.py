@@ -1,6 +1,7 @@
-"""A compiled test in, how many rows are wrong out."""
+"""Compiled tests in, how many rows are wrong out."""
 
 import contextlib
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,21 +25,51 @@ class TestResult:
     message: str = ""
 
 
-def run_test(session: Session, test: DataTest, sql: str) -> TestResult:
-    """Count the rows that `sql` returns and judge them by the test's own limits.
+# A test and its final SELECT.
+Asked = tuple[DataTest, str]
+
+# What `not_null` compiles to. Any number of such tests on one relation take one scan together.
+_NULLS = re.compile(r"select \*\nfrom (.+)\nwhere (.+ is null)")
+
+
+def run_tests(session: Session, asked: list[Asked]) -> list[TestResult]:
+    """Count the rows that each test returns and judge them by the test's own limits.
 
     Raises:
-        StepError: the engine refuses the test itself.
+        StepError: the engine refuses one of them.
     """
-    config = test.config
+    groups: dict[str, list[Asked]] = {}
+    for test, sql in asked:
+        nulls = _NULLS.fullmatch(sql)
+        groups.setdefault(nulls[1] if nulls else f"test {test.id}", []).append((test, sql))
+    found = {
+        result.node: result for group in groups.values() for result in _run_together(session, group)
+    }
+    return [found[test.id] for test, _ in asked]
+
+
+def _run_together(session: Session, group: list[Asked]) -> list[TestResult]:
+    """Tests that look for nulls in one relation, or a single test of any kind."""
+    _, sql = group[0]
+    counts = f"select count(*) as n0 from (\n{sql}\n)"
+    if len(group) > 1:
+        matches = [match for _, sql in group if (match := _NULLS.fullmatch(sql))]
+        filters = (f"count(*) filter (where {m[2]}) as n{i}" for i, m in enumerate(matches))
+        counts = f"select {', '.join(filters)} from {matches[0][1]}"
+    judged = ", ".join(
+        f"n{i}, n{i} {test.config.error_if}, n{i} {test.config.warn_if}"
+        for i, (test, _) in enumerate(group)
+    )
     try:
-        failures, is_error, is_warning = session.rows(
-            f"select failures, failures {config.error_if}, failures {config.warn_if}"
-            f" from (select count(*) as failures from (\n{sql}\n))"
-        )[0]
+        row = session.rows(f"select {judged} from ({counts})")[0]
     except EngineError as error:
-        raise StepError(f"the test {test.name} cannot run: {error.message}") from None
-    strict = config.severity.lower() == "error"
+        names = ", ".join(test.name for test, _ in group)
+        raise StepError(f"the test {names} cannot run: {error.message}") from None
+    return [_result(test, *row[3 * i : 3 * i + 3]) for i, (test, _) in enumerate(group)]
+
+
+def _result(test: DataTest, failures: int, is_error: bool, is_warning: bool) -> TestResult:
+    strict = test.config.severity.lower() == "error"
     status = "error" if strict and is_error else "warn" if is_warning else "pass"
     message = ""
     if status != "pass":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segflow.build import materializations as making
 from segflow.build.catalog import SessionCatalog, test_sql
-from segflow.build.data_tests import FAILURES_SCHEMA, Failures, TestResult, run_test
+from segflow.build.data_tests import FAILURES_SCHEMA, Asked, Failures, TestResult, run_tests
 from segflow.build.evaluation import evaluate
 from segflow.build.freshness import check_freshness
 from segflow.build.materializations import Build
@@ -66,6 +66,7 @@ class Execution:
     kept: frozenset[str] = frozenset()
     standing: dict[tuple[str, str], str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
+    key_types: dict[Relation, str | None] = field(default_factory=dict)
 
     def stands(self, relation: Relation) -> str | None:
         """`table`, `view`, or None where there is no such relation."""
@@ -73,6 +74,17 @@ class Execution:
 
     def built(self, relation: Relation, kind: str) -> None:
         self.standing[relation.schema.lower(), relation.identifier.lower()] = kind
+        self.key_types.pop(relation, None)
+
+    def key_type(self, session: Session, relation: Relation) -> str | None:
+        """The type of a relation's contact_id, asked once until it is built again."""
+        if relation not in self.key_types:
+            self.key_types[relation] = key_type(session.columns(f"select * from {relation}"))
+        return self.key_types[relation]
+
+
+def key_type(columns: list[Column]) -> str | None:
+    return next((kind for name, kind in columns if name.lower() == "contact_id"), None)
 
 
 # Hears of the plan, then of every step's start and end.
@@ -275,13 +287,9 @@ def _check_columns(session: Session, execution: Execution, model: ParsedModel, s
         making.check_contract(declared, columns, _types(session, execution, declared))
     contacts = execution.graph.relations.get(str(execution.graph.find(CONTACTS)))
     if model.is_segment and contacts and execution.stands(contacts):
-        key, wanted = _key_type(columns), _key_type(session.columns(f"select * from {contacts}"))
+        key, wanted = key_type(columns), execution.key_type(session, contacts)
         if wanted and key != wanted:
             raise StepError(f"contact_id is {key} here and {wanted} in {contacts}")
-
-
-def _key_type(columns: list[Column]) -> str | None:
-    return next((kind for name, kind in columns if name.lower() == "contact_id"), None)
 
 
 def _types(
@@ -317,8 +325,11 @@ def _make_and_test(
         try:
             with session.transaction():
                 rows = make()
-                for test in _data_tests(step, execution):
-                    tests.append(_test(session, execution, test, failures))
+                asked = _asked(session, step, execution)
+                for test, sql in asked:
+                    if _stores(test, execution):
+                        failures.take(session, test, sql)
+                tests = run_tests(session, asked)
                 if any(test.status == "error" for test in tests):
                     raise _Undone
         except _Undone:
@@ -332,14 +343,12 @@ def _data_tests(step: Step, execution: Execution) -> list[nodes.DataTest]:
     return [test for test in found if isinstance(test, nodes.DataTest)]
 
 
-def _test(
-    session: Session, execution: Execution, test: nodes.DataTest, failures: Failures
-) -> TestResult:
-    graph, compilation = execution.graph, execution.compilation
-    sql = test_sql(session, graph, compilation, test, execution.as_of)
-    if _stores(test, execution):
-        failures.take(session, test, sql)
-    return run_test(session, test, sql)
+def _asked(session: Session, step: Step, execution: Execution) -> list[Asked]:
+    graph, compilation, as_of = execution.graph, execution.compilation, execution.as_of
+    return [
+        (test, test_sql(session, graph, compilation, test, as_of))
+        for test in _data_tests(step, execution)
+    ]
 
 
 def _stores(test: nodes.DataTest, execution: Execution) -> bool:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from segflow.build import data_tests
 from segflow.build.catalog import test_sql
-from segflow.build.data_tests import TestResult, run_test
+from segflow.build.data_tests import TestResult
 from segflow.build.runner import Execution
 from segflow.build.unit_tests import unit_test_result
 from segflow.engines.base import Session
@@ -37,6 +38,7 @@ def _run(
     if isinstance(test, nodes.UnitTest):
         return unit_test_result(session, graph, test, as_of)
     try:
-        return run_test(session, test, test_sql(session, graph, execution.compilation, test, as_of))
+        sql = test_sql(session, graph, execution.compilation, test, as_of)
+        return data_tests.run_tests(session, [(test, sql)])[0]
     except SegflowError as error:
         return TestResult(test.id, test.name, "error", 0, str(error))
