@@ -18,9 +18,9 @@ from segflow.build.plan import Plan, plan_build
 from segflow.build.runner import Execution, Result, Watch, run_plan
 from segflow.build.testing import run_tests
 from segflow.build.workspace import locked, open_engine, private_copy, published
-from segflow.compile.cache import Cache
 from segflow.compile.compiler import Compilation, compile_graph
-from segflow.compile.graph import Graph, build_graph
+from segflow.compile.connecting import build_graph
+from segflow.compile.graph import Graph
 from segflow.compile.selection import select
 from segflow.destinations.file import File
 from segflow.engines.base import Engine, Session
@@ -48,11 +48,10 @@ def compile_project(options: Options, environment: Environment) -> Compiled:
         ProjectError: whatever is wrong with it, at its file and line.
     """
     project = load(options.project_dir, options.target, options.variables, environment)
-    cache = Cache(project.target_path / "cache.msgpack")
-    graph = build_graph(project, cache)
+    graph = build_graph(project)
     compilation = compile_graph(graph)
     destinations = deliveries.open_destinations(project)
-    cache.save()
+    project.cache.save()
     return Compiled(project, graph, compilation, destinations)
 
 

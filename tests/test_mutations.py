@@ -10,9 +10,9 @@ import pytest
 
 from segflow.build.unit_tests import unit_test_result
 from segflow.build.workspace import open_engine, published
-from segflow.compile.cache import Cache
 from segflow.compile.compiler import compile_graph
-from segflow.compile.graph import Graph, build_graph
+from segflow.compile.connecting import build_graph
+from segflow.compile.graph import Graph
 from segflow.engines.base import Session
 from segflow.project.load import load
 from tests.conftest import AS_OF, Project
@@ -90,7 +90,7 @@ def survivors(graph: Graph, session: Session, name: str) -> tuple[int, list[str]
 
 def test_no_bent_clause_of_a_segment_survives_its_unit_tests(starter: Project) -> None:
     project = load(starter.root)
-    graph = build_graph(project, Cache(starter.root / "target" / "mutants.msgpack"))
+    graph = build_graph(project)
     compile_graph(graph)
     total, alive = 0, []
     with published(open_engine(project)) as session:

@@ -248,6 +248,7 @@ unit_tests:
 
 def test_inputs_that_are_wrong(project: MakeProject) -> None:
     made = project({**FILES, "seeds/other.csv": "id\n1\n"})
+    made.segflow("seed")
     for given, message in (
         ("input: raw", "`raw` is no input: write ref('…'), source('…', '…') or this"),
         ("input: ref('rav')", "unknown model `rav`\n  hint: did you mean `raw`?"),

@@ -22,13 +22,18 @@ _BARE = {
 # Calls that are certain to return a list, so that `unnest` of them is one column.
 _LISTS = (exp.Array, exp.ArrayAgg, exp.GenerateSeries, exp.Split)
 
+# What a list comprehension names: its element and its position.
+_VARIABLES = ("expression", "position")
+
 # Inside this module a column without a name of its own, as `count(*)`, is the empty string.
 _UNNAMED = ""
 
 Tables = dict[str, Columns | None]
 
 
-def resolve(query: exp.Expr, known: Mapping[str, Columns | None]) -> tuple[Columns | None, list[Problem]]:
+def resolve(
+    query: exp.Expr, known: Mapping[str, Columns | None]
+) -> tuple[Columns | None, list[Problem]]:
     """The columns of a query, None where they cannot be known, and every column it lacks.
 
     Args:
@@ -173,7 +178,9 @@ class _Resolver:
             return
         left = frame.star
         right = self._table(join.this, frame, ctes)
-        merged = {identifier.name.lower(): identifier for identifier in join.args.get("using") or []}
+        merged = {
+            identifier.name.lower(): identifier for identifier in join.args.get("using") or []
+        }
         for name, identifier in merged.items():
             if not _may_have(right, name):
                 self._unknown(identifier, f"the joined table has no column `{name}`", right or ())
@@ -188,16 +195,14 @@ class _Resolver:
     def _table(self, node: exp.Expr, frame: _Frame, ctes: Tables) -> Columns | None:
         """Add one table of FROM or JOIN to the frame; the columns that `*` shows of it."""
         inside = node.this
-        if isinstance(node, exp.Subquery) and isinstance(inside, exp.Table | exp.Subquery):
-            if not node.alias and not isinstance(inside.this, exp.Query):
-                return self._table(inside, frame, ctes)
-        columns = self._columns_of(node, frame, ctes)
-        names = node.alias_column_names
-        pivots = node.args.get("pivots") or []
-        for pivot in pivots:
-            columns, names = None, pivot.alias_column_names
-        columns = _named(names, columns)
-        key = ((pivots and pivots[-1].alias) or node.alias_or_name).lower() or f"#{len(frame.tables)}"
+        is_bracket = isinstance(node, exp.Subquery) and not isinstance(inside, exp.Query)
+        if is_bracket and not node.alias and isinstance(inside, exp.Table):
+            return self._table(inside, frame, ctes)
+        columns, alias = self._columns_of(node, frame, ctes), node.alias_or_name
+        for pivot in node.args.get("pivots") or []:
+            columns, alias = None, pivot.alias or alias
+        columns = _named(node.alias_column_names, columns)
+        key = alias.lower() or f"#{len(frame.tables)}"
         # Two tables of one name cannot be told apart.
         frame.tables[key] = None if key in frame.tables else columns
         if isinstance(node, exp.Table) and node.db and not node.alias:
@@ -252,7 +257,11 @@ class _Resolver:
                 names = [item.name.lower() for item in node.expressions]
                 left.append((node.this, frame.with_names(names)))
             elif isinstance(node, exp.Comprehension):
-                names = [node.args[k].name.lower() for k in ("expression", "position") if node.args.get(k)]
+                names = [
+                    node.args[k].name.lower()
+                    for k in ("expression", "position")
+                    if node.args.get(k)
+                ]
                 within = frame.with_names(names)
                 left.append((node.args.get("iterator"), frame))
                 left += [(node.this, within), (node.args.get("condition"), within)]
@@ -290,7 +299,9 @@ class _Resolver:
         for item in [*excluded, *replaced]:
             if not _may_have(columns, item.name.lower()):
                 what = f"`*` has no column `{item.name.lower()}`"
-                self._unknown(item if isinstance(item, exp.Identifier) else item.this, what, columns)
+                self._unknown(
+                    item if isinstance(item, exp.Identifier) else item.this, what, columns
+                )
         left_out = {item.name.lower() for item in excluded}
         return tuple(renamed.get(name, name) for name in columns if name not in left_out)
 

@@ -4,19 +4,24 @@
 it asks of the database goes to a `Catalog`, or is noted as asked where there is none yet.
 """
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import Struct
 
+from segflow.compile.library import Library, MacroReturn, Names
 from segflow.compile.relations import AS_OF, Relation, quoted
-from segflow.compile.templating import Library, MacroReturn, Names
-from segflow.errors import ProjectError, did_you_mean
-from segflow.project.config import merge, missing_variable
+from segflow.errors import ProjectError
+from segflow.project import documents
+from segflow.project.config import missing_variable, unknown_var
+from segflow.project.folders import merge
 from segflow.project.load import Project
+from segflow.project.nodes import ModelConfig
 
 
 class Catalog(Protocol):
@@ -38,7 +43,8 @@ class Catalog(Protocol):
 class Facts(Struct, frozen=True):
     """What parsing found out about one template.
 
-    `asks` names what it wants of the database; `env` has a digest of each variable it read.
+    `asks` names what it wants of the database; `env` has a digest of each variable it read;
+    `warnings` are for whoever runs the command.
     """
 
     config: dict[str, Any] = {}
@@ -46,6 +52,7 @@ class Facts(Struct, frozen=True):
     sources: tuple[tuple[str, str], ...] = ()
     asks: tuple[str, ...] = ()
     env: dict[str, str] = {}
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -57,9 +64,17 @@ class Record:
     sources: dict[tuple[str, str], None] = field(default_factory=dict)
     asks: dict[str, None] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, None] = field(default_factory=dict)
 
     def facts(self) -> Facts:
-        return Facts(self.config, tuple(self.refs), tuple(self.sources), tuple(self.asks), self.env)
+        return Facts(
+            msgspec.to_builtins(self.config, enc_hook=str),
+            tuple(self.refs),
+            tuple(self.sources),
+            tuple(self.asks),
+            self.env,
+            tuple(self.warnings),
+        )
 
 
 @dataclass(frozen=True)
@@ -67,7 +82,8 @@ class Scope:
     """What surrounds the template of one node.
 
     `ref` and `source` turn names into relations; `this` is the node's own relation; `config` is
-    what folders and YAML say. `variables` and `macros` replace those of the project in unit tests.
+    what folders and YAML say, `shape` what `config(…)` may say. `variables` and `macros` replace
+    those of the project in unit tests.
     """
 
     ref: Callable[[str | None, str], Relation]
@@ -75,6 +91,7 @@ class Scope:
     this: Relation
     name: str
     config: dict[str, Any]
+    shape: type[Struct] = ModelConfig
     variables: dict[str, Any] = field(default_factory=dict)
     macros: dict[str, Any] = field(default_factory=dict)
     catalog: Catalog | None = None
@@ -84,7 +101,7 @@ class Scope:
 
 def digest(value: str | None) -> str:
     """Tells whether a variable changed without keeping its value."""
-    return hashlib.sha256((value or "").encode()).hexdigest()[:16]
+    return "unset" if value is None else hashlib.sha256(value.encode()).hexdigest()[:16]
 
 
 def names_of(project: Project, library: Library, scope: Scope, record: Record) -> Names:
@@ -103,35 +120,38 @@ def names_of(project: Project, library: Library, scope: Scope, record: Record) -
         "project_name": project.name,
         "is_incremental": asked.is_incremental,
         "run_query": asked.run_query,
-        "adapter": _Adapter(scope, asked),
-        "exceptions": _Exceptions(scope),
+        "exceptions": _Exceptions(scope, record),
         "log": _log(scope),
         "return": _return,
         "tojson": json.dumps,
         "fromjson": json.loads,
     }
-    names = _NamesThatNotice(own, library, scope.macros)
-    names.noted = asked
-    own["adapter"].names = names
-    return names
+    return _NamesThatNotice(own, library, scope.macros, asked)
 
 
 class _NamesThatNotice(Names):
     """`execute` tells a template whether it may ask the database: reading it counts as asking."""
 
-    noted: "_Asked"
+    def __init__(
+        self, own: dict[str, Any], library: Library, macros: dict[str, Any], asked: "_Asked"
+    ):
+        super().__init__(own, library, macros)
+        self._asked = asked
+        self["adapter"] = _Adapter(self, asked)
 
     def __contains__(self, name: object) -> bool:
         return name == "execute" or super().__contains__(name)
 
     def __missing__(self, name: str) -> Any:
         if name == "execute":
-            return self.noted.catalog("execute") is not None
+            return self._asked.catalog("execute") is not None
         return super().__missing__(name)
 
 
 def _ref(scope: Scope, record: Record) -> Callable[..., Relation]:
     def ref(*args: str, **_: Any) -> Relation:
+        if len(args) not in (1, 2) or not all(isinstance(arg, str) for arg in args):
+            raise ProjectError("`ref` takes the name of a model, or of a package and a model")
         package = args[0] if len(args) == 2 else None
         name = args[-1]
         record.refs[(package, name)] = None
@@ -140,10 +160,12 @@ def _ref(scope: Scope, record: Record) -> Callable[..., Relation]:
     return ref
 
 
-def _source(scope: Scope, record: Record) -> Callable[[str, str], Relation]:
-    def source(source_name: str, table: str) -> Relation:
-        record.sources[(source_name, table)] = None
-        return scope.source(source_name, table)
+def _source(scope: Scope, record: Record) -> Callable[..., Relation]:
+    def source(*args: str) -> Relation:
+        if len(args) != 2 or not all(isinstance(arg, str) for arg in args):
+            raise ProjectError("`source` takes the names of a source and of a table in it")
+        record.sources[(args[0], args[1])] = None
+        return scope.source(*args)
 
     return source
 
@@ -156,6 +178,11 @@ class _Config:
 
     def __call__(self, *args: dict[str, Any], **kwargs: Any) -> str:
         for layer in (*args, kwargs):
+            try:
+                documents.convert(layer, self._scope.shape)
+            except documents.Mismatch as error:
+                key = error.message.replace("unknown key", "unknown config key")
+                raise ProjectError(key, hint=error.hint) from None
             self._record.config = merge(self._record.config, layer)
         return ""
 
@@ -175,11 +202,9 @@ def _var(variables: dict[str, Any]) -> Callable[..., Any]:
     def var(name: str, default: Any = nothing) -> Any:
         found = variables.get(name, default)
         if found is nothing:
-            raise ProjectError(
-                f"unknown var `{name}`",
-                hint=did_you_mean(name, variables) or f"add it to `vars` in segflow.yml: {name}: …",
-            )
-        return found
+            raise unknown_var(name, variables, None)
+        # A template that appends to a list must not change it for the next one.
+        return copy.deepcopy(found)
 
     return var
 
@@ -233,13 +258,14 @@ class _Asked:
 
 
 class _Exceptions:
-    def __init__(self, scope: Scope):
-        self._scope = scope
+    def __init__(self, scope: Scope, record: Record):
+        self._scope, self._record = scope, record
 
-    def raise_compiler_error(self, message: str) -> None:
-        raise ProjectError(message)
+    def raise_compiler_error(self, message: Any) -> None:
+        raise ProjectError(str(message))
 
-    def warn(self, message: str) -> str:
+    def warn(self, message: Any) -> str:
+        self._record.warnings[str(message)] = None
         self._scope.log(f"warning: {message}")
         return ""
 
@@ -247,18 +273,16 @@ class _Exceptions:
 class _Adapter:
     """`adapter.dispatch` picks the macro for this database; the rest looks into the database."""
 
-    names: Names
-
-    def __init__(self, scope: Scope, asked: _Asked):
-        self._scope, self._asked = scope, asked
+    def __init__(self, names: Names, asked: _Asked):
+        self._names, self._asked = names, asked
 
     def dispatch(self, name: str, macro_namespace: str | None = None) -> Any:
         for candidate in (f"duckdb__{name}", f"default__{name}"):
-            if candidate in self.names:
-                return self.names[candidate]
+            if candidate in self._names:
+                return self._names[candidate]
         raise ProjectError(
             f"no macro `duckdb__{name}` or `default__{name}` to dispatch to",
-            hint=self.names.nearest(f"default__{name}"),
+            hint=self._names.nearest(f"default__{name}"),
         )
 
     def get_relation(

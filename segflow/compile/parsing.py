@@ -4,22 +4,32 @@ Parsing renders the template with nothing behind it: relations are not known yet
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-import jinja2
+import msgspec
 
-from segflow.compile.cache import Cache
 from segflow.compile.context import Facts, Record, Scope, digest, names_of
-from segflow.compile.outlines import Problem
+from segflow.compile.library import Library, find_line
 from segflow.compile.relations import Relation
-from segflow.compile.templating import Library, render
-from segflow.errors import Location
+from segflow.compile.tracing import Marks
+from segflow.errors import Location, ProjectError, SegflowError
 from segflow.project import documents, nodes
-from segflow.project.config import merge
+from segflow.project.folders import merge
 from segflow.project.load import Project
 from segflow.project.nodes import Model, ModelConfig
+
+
+class Rendered(Protocol):
+    """Anything kept that follows from a template; `env` has the variables it read."""
+
+    @property
+    def env(self) -> dict[str, str]: ...
+
+
+R = TypeVar("R", bound=Rendered)
 
 
 @dataclass(frozen=True)
@@ -43,56 +53,82 @@ class ParsedModel:
 class Parser:
     """Templates of one project, each compiled once, and the facts kept from earlier commands."""
 
-    def __init__(self, project: Project, library: Library, cache: Cache):
+    def __init__(self, project: Project, library: Library):
         self.project = project
         self.library = library
-        self.cache = cache
         target = project.target
-        self.context = [library.text, project.vars, project.name, target.name]
-        self._templates: dict[Path, jinja2.Template] = {}
+        everything = [library.digest, project.vars, project.name, target.name, target.properties]
+        self._context = digest(str(msgspec.json.encode(everything, enc_hook=str, order="sorted")))
 
     def render(self, text: str, path: Path, scope: Scope, record: Record) -> str:
         """The text of the template `text`, which stands in `path`."""
-        template = self._templates.get(path)
-        if template is None:
-            template = self._templates[path] = self.library.template(text, path)
-        return render(template, names_of(self.project, self.library, scope, record))
+        names = names_of(self.project, self.library, scope, record)
+        return self.library.templates.render(text, path, names)
 
-    def facts(self, text: str, path: Path, name: str, config: dict[str, Any]) -> Facts:
+    def keep(self, parts: list[Any], shape: type[R], make: Callable[[], R]) -> R:
+        """What follows from `parts`, from every macro and var, and from the variables it read."""
+        parts = [*parts, self._context]
+        found = self.project.cache.get(parts, shape, make)
+        while (now := self._now(found.env)) != found.env:
+            parts = [*parts, now]
+            found = self.project.cache.get(parts, shape, make)
+        return found
+
+    def facts(self, text: str, path: Path, name: str, scope: Scope) -> Facts:
         """What the template says of itself."""
 
         def make() -> Facts:
             record = Record()
-            self.render(text, path, _nothing_behind(name, config), record)
+            self.render(text, path, scope, record)
             return record.facts()
 
-        parts = ["facts", text, name, config, *self.context]
-        facts = self.cache.get(parts, Facts, make)
-        if self.env_now(facts) != facts.env:
-            facts = self.cache.get([*parts, self.env_now(facts)], Facts, make)
-        return facts
-
-    def env_now(self, facts: Facts) -> dict[str, str]:
-        return {name: digest(self.project.environment.get(name)) for name in facts.env}
+        return self.keep(["facts", text, name, scope.config], Facts, make)
 
     def model(self, model: Model) -> ParsedModel:
-        facts = self.facts(model.text, model.file, model.name, model.config)
-        documents.decode(facts.config, ModelConfig, model.file)
-        merged = merge(model.config, facts.config)
-        config = documents.decode(merged, ModelConfig, model.file)
+        """A model with what its own file says.
+
+        Raises:
+            ProjectError: its template is broken, or asks for a config that there is not.
+        """
+        scope = nothing_behind(model.name, model.config)
+        facts = self.facts(model.text, model.file, model.name, scope)
+        config = documents.convert(merge(model.config, facts.config), ModelConfig)
         tags = nodes.tag_tuple(config.tags)
         if tags != model.tags or config.meta != model.meta:
-            model = _with(model, tags=tags, meta=config.meta)
+            model = msgspec.structs.replace(model, tags=tags, meta=config.meta)
         relation = Relation(config.schema or "main", config.alias or model.name)
         return ParsedModel(model, config, facts, relation)
 
+    def locate(self, text: str, path: Path, scope: Scope) -> None:
+        """Render with what is really behind it, so that what is missing is named at its line."""
+        try:
+            self.render(text, path, scope, Record())
+        except ProjectError as error:
+            error.location = error.location or Location(path)
+            raise
 
-def _with(model: Model, **changes: Any) -> Model:
-    fields = {name: getattr(model, name) for name in model.__struct_fields__}
-    return Model(**{**fields, **changes})
+    def origin(self, text: str, path: Path, scope: Scope, sql: str, offset: int) -> list[Location]:
+        """The lines that `sql[offset]` comes from, a macro's before those of who calls it."""
+        marks = Marks()
+        library = self.library.marked(marks)
+        names = names_of(self.project, library, scope, Record())
+        try:
+            rendered = library.templates.render(text, path, names)
+            found = marks.trace(rendered, sql, offset, path)
+        except SegflowError:
+            found = []
+        if found:
+            return found
+        # Where macros work on the text of others, marks get lost; a word tells enough.
+        word = re.match(r"\w*", sql[offset:])
+        return [Location(path, find_line(text, rf"\b{word[0]}\b") if word and word[0] else 1)]
+
+    def _now(self, env: dict[str, str]) -> dict[str, str]:
+        return {name: digest(self.project.environment.get(name)) for name in env}
 
 
-def _nothing_behind(name: str, config: dict[str, Any]) -> Scope:
+def nothing_behind(name: str, config: dict[str, Any]) -> Scope:
+    """What surrounds a template while it is parsed."""
     return Scope(
         ref=lambda _, model: Relation("ref", model),
         source=Relation,
@@ -100,21 +136,3 @@ def _nothing_behind(name: str, config: dict[str, Any]) -> Scope:
         name=name,
         config=config,
     )
-
-
-def find_line(text: str, pattern: str) -> int | None:
-    """The first line of `text` that `pattern` is found in, counted from 1."""
-    match = re.search(pattern, text, re.IGNORECASE)
-    return text.count("\n", 0, match.start()) + 1 if match else None
-
-
-def source_line(model: Model, sql: str, problem: Problem) -> Location:
-    """The line of the model's file that a problem in its compiled SQL comes from."""
-    offset = problem.offset or 0
-    line = sql.count("\n", 0, offset)
-    word = re.match(r"\w*", sql[offset:])
-    lines, compiled = model.text.splitlines(), sql.splitlines()
-    for number, text in enumerate(lines, 1):
-        if compiled and text.strip() == compiled[line].strip():
-            return Location(model.file, number)
-    return Location(model.file, find_line(model.text, rf"\b{word[0]}\b") if word else None)

@@ -1,4 +1,4 @@
-"""Names of tables: what `ref`, `source` and `this` return, and the placeholder of the clock."""
+"""The names of tables, which `ref`, `source` and `this` return, and the clock's placeholder."""
 
 import re
 from dataclasses import dataclass

@@ -13,18 +13,22 @@ from segflow.errors import ProjectError, did_you_mean
 from segflow.project import nodes
 
 _WORD = re.compile(r"(?P<up>\d*\+)?(?P<word>.*?)(?P<down>\+\d*)?")
-BUILDABLE = ("model", "seed", "source", "test", "unit_test", "audience")
+_SEE = "see what there is: segflow ls"
 
 
 def select(graph: Graph, chosen: Iterable[str], excluded: Iterable[str] = ()) -> set[str]:
     """The ids of what `chosen` names, all nodes where it is empty, less what `excluded` names.
 
     Raises:
-        ProjectError: a word matches nothing, or its method is unknown.
+        ProjectError: a word matches nothing, its method is unknown, or nothing is left in the end.
     """
-    words = list(chosen)
+    words, others = list(chosen), list(excluded)
     found = _union(graph, words) if words else set(graph.nodes)
-    return found - _union(graph, excluded)
+    left = found - _union(graph, others)
+    if not left and (words or others):
+        said = " ".join(words) + (f" --exclude {' '.join(others)}" if others else "")
+        raise ProjectError(f"`{said.strip()}` selects nothing", hint=_SEE)
+    return left
 
 
 def _union(graph: Graph, words: Iterable[str]) -> set[str]:
@@ -63,12 +67,12 @@ def _walk(start: set[str], edges: dict[str, tuple[str, ...]], steps: str) -> set
 def _match(graph: Graph, word: str) -> set[str]:
     method, colon, value = word.partition(":")
     if not colon:
-        found = _named(graph, word)
+        found = {node for node in graph.nodes if _is_called(graph.nodes[node], word)}
     elif method in _METHODS:
         found = {node for node in graph.nodes if _METHODS[method](graph, node, value)}
     elif method.startswith("config."):
-        key = method.removeprefix("config.")
-        found = {node for node in graph.models if _has_config(graph, node, key, value)}
+        keys = method.split(".")[1:]
+        found = {node for node in graph.nodes if _has_config(graph, node, keys, value)}
     else:
         known = [*_METHODS, "config.materialized"]
         raise ProjectError(
@@ -77,30 +81,36 @@ def _match(graph: Graph, word: str) -> set[str]:
         )
     if not found:
         names = [node.name for node in graph.nodes.values()]
-        hint = did_you_mean(value or word, names) or "see what there is: segflow ls"
+        hint = did_you_mean(value or word, names) or _SEE
         raise ProjectError(f"`{word}` selects nothing", hint=hint)
     return found
 
 
-def _named(graph: Graph, word: str) -> set[str]:
-    """By name, by `folder.name` as dbt's fqn, or by `package.name`."""
-    found = set()
-    for node_id, node in graph.nodes.items():
-        folders = node.path.split("/")[1:-1]
-        fqn = ".".join([node.package, *folders, node.name])
-        if fnmatch.fnmatchcase(node.name, word) or fnmatch.fnmatchcase(fqn, word) or ("." in word and fqn.startswith(f"{word}.")):
-            found.add(node_id)
-    return found
+def _is_called(node: nodes.Node, word: str) -> bool:
+    """By name, by package, or by `package.folder.name` as dbt's fqn; a folder is all below it."""
+    if fnmatch.fnmatchcase(node.name, word):
+        return True
+    place = ".".join([node.package, *node.path.split("/")[1:-1], node.name])
+    inside = place.removeprefix(f"{node.package}.")
+    return any(
+        fnmatch.fnmatchcase(whole, word) or whole.startswith(f"{word}.")
+        for whole in (place, inside)
+    )
 
 
-def _has_config(graph: Graph, node: str, key: str, value: str) -> bool:
-    found = getattr(graph.models[node].config, key, None)
-    return value in found if isinstance(found, list) else str(found).lower() == value.lower()
+def _has_config(graph: Graph, node: str, keys: list[str], value: str) -> bool:
+    """As `config.materialized:table`, `config.meta.owner:ann`, `config.tags:daily`."""
+    model = graph.models.get(node)
+    found = model.config if model else getattr(graph.nodes[node], "config", None)
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else getattr(found, key, None)
+    listed = found if isinstance(found, list) else [found]
+    return any(item is not None and str(item).lower() == value.lower() for item in listed)
 
 
 def _path(graph: Graph, node: str, value: str) -> bool:
-    path, wanted = graph.nodes[node].path, value.rstrip("/")
-    return path == wanted or path.startswith(f"{wanted}/") or fnmatch.fnmatchcase(path, value)
+    path, wanted = graph.nodes[node].path, value.removeprefix("./").rstrip("/")
+    return path == wanted or path.startswith(f"{wanted}/") or fnmatch.fnmatchcase(path, wanted)
 
 
 def _is(kind: str) -> Callable[[Graph, str, str], bool]:
@@ -112,10 +122,12 @@ def _is(kind: str) -> Callable[[Graph, str, str], bool]:
 
 
 def _source(graph: Graph, node: str, value: str) -> bool:
+    """By source, by `source.table`, or with the package before them."""
     found = graph.nodes[node]
-    return isinstance(found, nodes.Source) and (
-        fnmatch.fnmatchcase(found.name, value) or found.source_name == value
-    )
+    if not isinstance(found, nodes.Source):
+        return False
+    names = (found.source_name, found.name, f"{found.package}.{found.name}")
+    return any(fnmatch.fnmatchcase(name, value) for name in names)
 
 
 def _segment(graph: Graph, node: str, value: str) -> bool:
@@ -143,6 +155,8 @@ _METHODS: dict[str, Callable[[Graph, str, str], bool]] = {
     "destination": _is("destination"),
     "persona": _is("persona"),
     "channel": _is("channel"),
+    "goal": _is("goal"),
+    "purpose": _is("purpose"),
     "unit_test": _is("unit_test"),
     "test": _is("test"),
 }

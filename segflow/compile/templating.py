@@ -1,194 +1,197 @@
-"""Templates and names in, text out: Jinja in a sandbox, macros by name, errors with a line."""
+"""Templates in, text out: Jinja in a sandbox, and every error at the line it comes from."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import jinja2
+from jinja2 import nodes
 from jinja2.sandbox import SandboxedEnvironment
 
-from segflow.errors import Location, ProjectError, SegflowError, did_you_mean
-from segflow.project.nodes import MacroFile
+from segflow.compile.library import MacroReturn, Names
+from segflow.compile.tracing import Marks
+from segflow.errors import Location, ProjectError, SegflowError
 
-_MACRO = re.compile(r"\{%-?\s*macro\s+(\w+)\s*\(")
-# dbt's generic tests are macros by another name.
 _TEST = re.compile(r"(\{%-?\s*)test(\s+)(\w+)(\s*\()")
 _END_TEST = re.compile(r"(\{%-?\s*)endtest(\s*-?%\})")
-
-BUILT_IN = "segflow"
-
-
-class MacroReturn(Exception):
-    """Carries what `{{ return(value) }}` names to the caller of its macro."""
-
-    def __init__(self, value: Any):
-        self.value = value
+# A macro's own name inside its file. Under it nobody calls it, so that every call, also one from
+# the same file, goes through `Names`: there a project's macro wins, and `return` ends just one.
+_OWN = "macro__"
 
 
-class Library:
-    """Every macro of the project, its packages and segflow's own; the first of a name wins."""
+class Macro:
+    """A macro that can be called from a template; what it returns may be any value."""
 
-    def __init__(self, files: Iterable[MacroFile]):
+    def __init__(self, macro: Callable[..., Any]):
+        self._macro = macro
+
+    @property
+    def arguments(self) -> tuple[str, ...] | None:
+        """The names of its arguments; None where it takes any."""
+        macro: Any = self._macro
+        return None if macro.catch_kwargs else tuple(macro.arguments)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._macro(*args, **kwargs)
+        except MacroReturn as returned:
+            return returned.value
+
+
+class Templates:
+    """Templates, each compiled once; with `marks` every line of them is marked."""
+
+    def __init__(self, marks: Marks | None = None):
         self._environment = SandboxedEnvironment(
             undefined=jinja2.StrictUndefined,
             extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
             keep_trailing_newline=True,
         )
-        self._files: dict[Path, str] = {}
-        self._templates: dict[Path, jinja2.Template] = {}
-        self._owner: dict[str, Path] = {}
-        self._of_package: dict[str, dict[str, Path]] = {}
-        for macro_file in [*files, *_built_in()]:
-            text = _TEST.sub(r"\1macro\2test_\3\4", macro_file.text)
-            text = _END_TEST.sub(r"\1endmacro\2", text)
-            self._files[macro_file.file] = text
-            package = self._of_package.setdefault(macro_file.package, {})
-            for name in _MACRO.findall(text):
-                package[name] = macro_file.file
-                self._owner.setdefault(name, macro_file.file)
+        self._marks = marks
+        self._compiled: dict[tuple[Path, bool], jinja2.Template] = {}
+        self.globals: dict[str, Any] = {**self._environment.globals, "zip": zip, "set": set}
+        del self.globals["lipsum"]
 
-    @property
-    def names(self) -> set[str]:
-        return set(self._owner)
+    def render(self, text: str, path: Path, names: Names) -> str:
+        """The text of a template, which stands in `path`.
 
-    @property
-    def packages(self) -> set[str]:
-        return set(self._of_package)
+        Raises:
+            ProjectError: at the line of the template, or of the macro, that went wrong.
+        """
+        template = self._template(text, path)
+        context = template.new_context(names, shared=True)
+        with located(names):
+            return "".join(template.root_render_func(context))
 
-    @property
-    def text(self) -> str:
-        """All macros as one text, for telling whether one has changed."""
-        return "\0".join(self._files.values())
+    def call(self, name: str, names: Names, **arguments: Any) -> str:
+        """What the macro `name` makes of `arguments`; raises ProjectError as `render` does."""
+        with located(names):
+            return str(names[name](**arguments))
 
-    def template(self, text: str, path: Path) -> jinja2.Template:
-        """`text` compiled; its errors will name `path`."""
+    def macro(self, text: str, path: Path, name: str, names: Names) -> Macro:
+        """A macro of the file `path`, seeing `names`."""
+        template = self._template(text, path, of_macros=True)
+        context = template.new_context(names, shared=True)
+        for _ in template.root_render_func(context):
+            pass
+        found = context.vars.get(_OWN + name)
+        if found is None:
+            raise ProjectError(f"the macro `{name}` stands inside another block", Location(path))
+        return Macro(found)
+
+    def _template(self, text: str, path: Path, of_macros: bool = False) -> jinja2.Template:
+        key = (path, of_macros)
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(text, path, of_macros)
+        return self._compiled[key]
+
+    def _compile(self, text: str, path: Path, of_macros: bool) -> jinja2.Template:
         try:
-            code = self._environment.compile(text, str(path), str(path))
+            if of_macros:
+                text = _TEST.sub(r"\1macro\2test_\3\4", text)
+                text = _END_TEST.sub(r"\1endmacro\2", text)
+            tree = self._environment.parse(text, str(path), str(path))
+            for node in tree.body if of_macros else ():
+                if isinstance(node, nodes.Macro):
+                    node.name = _OWN + node.name
+            if self._marks:
+                _mark(tree, self._marks.of(path))
+            code = self._environment.compile(tree, str(path), str(path))
         except jinja2.TemplateSyntaxError as error:
-            raise ProjectError(
-                f"broken Jinja: {error.message}", Location(path, error.lineno)
-            ) from None
+            where = Location(path, error.lineno)
+            raise ProjectError(f"broken Jinja: {error.message}", where) from None
         return jinja2.Template.from_code(self._environment, code, {})
 
-    def macro(self, name: str, names: "Names", package: str | None = None) -> Callable[..., Any]:
-        """The macro `name`, seeing `names`."""
-        path = (self._of_package[package] if package else self._owner)[name]
-        if path not in self._templates:
-            self._templates[path] = self.template(self._files[path], path)
-        module = self._templates[path].make_module(names, shared=True)
-        macro = getattr(module, name)
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return macro(*args, **kwargs)
-            except MacroReturn as returned:
-                return returned.value
-
-        return call
-
-    def namespace(self, package: str, names: "Names") -> "Namespace":
-        return Namespace(self, package, names)
-
-    def has(self, package: str, name: str) -> bool:
-        return name in self._of_package[package]
-
-
-class Namespace:
-    """The macros of one package, as in `{{ segflow.within_last(…) }}`."""
-
-    def __init__(self, library: Library, package: str, names: "Names"):
-        self._library, self._package, self._names = library, package, names
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("_") or not self._library.has(self._package, name):
-            raise AttributeError(name)
-        return self._library.macro(name, self._names, self._package)
-
-
-class Names(dict[str, Any]):
-    """Everything a template may name; a macro is built when it is first asked for."""
-
-    def __init__(self, own: dict[str, Any], library: Library, overrides: dict[str, Any]):
-        super().__init__(own)
-        self._library = library
-        for name, value in overrides.items():
-            self[name] = lambda *_, value=value, **__: value
-
-    def __contains__(self, name: object) -> bool:
-        return (
-            super().__contains__(name)
-            or name in self._library.names
-            or name in self._library.packages
-        )
-
-    def __missing__(self, name: str) -> Any:
-        found: Any
-        if name in self._library.names:
-            found = self._library.macro(name, self)
-        elif name in self._library.packages:
-            found = self._library.namespace(name, self)
-        else:
-            raise KeyError(name)
-        self[name] = found
-        return found
-
-    def nearest(self, name: str) -> str | None:
-        return did_you_mean(name, [*self, *self._library.names])
-
-
-def render(template: jinja2.Template, names: Names) -> str:
-    """The text of a template.
-
-    Raises:
-        ProjectError: at the line of the template, or of the macro, that went wrong.
-    """
-    context = template.new_context(names, shared=True)
-    with _located(names):
-        return "".join(template.root_render_func(context))
-
-
-def call(name: str, names: Names, **arguments: Any) -> str:
-    """What the macro `name` makes of `arguments`; raises ProjectError as `render` does."""
-    with _located(names):
-        return str(names[name](**arguments))
+def _mark(tree: nodes.Template, mark: Callable[[int], str]) -> None:
+    """Put a mark before every line and every expression of a template."""
+    for output in tree.find_all(nodes.Output):
+        marked: list[nodes.Expr] = []
+        for node in output.nodes:
+            if isinstance(node, nodes.TemplateData):
+                lines = enumerate(node.data.split("\n"), node.lineno)
+                node.data = "\n".join(mark(number) + line for number, line in lines)
+            else:
+                marked.append(nodes.TemplateData(mark(node.lineno), lineno=node.lineno))
+            marked.append(node)
+        output.nodes = marked
 
 
 @contextmanager
-def _located(names: Names) -> Iterator[None]:
+def located(names: Names) -> Iterator[None]:
     """Whatever goes wrong in a template becomes a ProjectError at the template's line."""
     try:
         yield
     except jinja2.UndefinedError as error:
-        unknown = re.search(r"'(\w+)' is undefined", error.message or "")
-        hint = names.nearest(unknown[1]) if unknown else None
-        raise ProjectError(error.message or "undefined", _where(error), hint) from None
+        message, word = _undefined(error.message or "")
+        raise _at(ProjectError(message, hint=names.nearest(word)), error) from None
     except SegflowError as error:
-        error.location = error.location or _where(error)
-        raise
+        raise _at(error, error) from None
     except jinja2.TemplateError as error:
-        raise ProjectError(f"broken Jinja: {error.message}", _where(error)) from None
-    except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
-        raise ProjectError(f"broken Jinja: {error}", _where(error)) from None
+        raise _at(ProjectError(f"broken Jinja: {_plain(error.message)}"), error) from None
+    except MacroReturn as error:
+        raise _at(ProjectError("`return` stands outside of a macro"), error) from None
+    except RecursionError as error:
+        raise _at(ProjectError("broken Jinja: a macro calls itself without end"), error) from None
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise _at(ProjectError(f"broken Jinja: {_plain(str(error))}"), error) from None
 
 
-def _where(error: BaseException) -> Location | None:
-    """The innermost line of a template on the way to `error`."""
-    found = None
+def _at(wrong: SegflowError, error: BaseException) -> SegflowError:
+    """`wrong` with the innermost line of a template on the way to `error`, and who called it."""
+    lines = _lines(error)
+    if wrong.location is None and lines:
+        wrong.location = _exact(lines[-1], wrong.message)
+        if lines[0].path != lines[-1].path:
+            wrong.message += f" (called from {lines[0]})"
+    return wrong
+
+
+def _lines(error: BaseException) -> list[Location]:
+    """The lines of templates on the way to `error`, the outermost first."""
+    found = []
     trace: TracebackType | None = error.__traceback__
     while trace:
         template = trace.tb_frame.f_globals.get("__jinja_template__")
         if isinstance(template, jinja2.Template) and template.filename:
             line = template.get_corresponding_lineno(trace.tb_lineno)
-            found = Location(Path(template.filename), line)
+            found.append(Location(Path(template.filename), line))
         trace = trace.tb_next
     return found
 
 
-def _built_in() -> list[MacroFile]:
-    folder = Path(__file__).parent / "macros"
-    return [
-        MacroFile(BUILT_IN, path, path.read_text("utf-8")) for path in sorted(folder.glob("*.sql"))
-    ]
+def _exact(begin: Location, message: str) -> Location:
+    """The line of the word that a message quotes, in an expression that begins at `begin`."""
+    word = re.search(r"`([^`]+)`", message)
+    try:
+        lines = begin.path.read_text("utf-8").splitlines()
+    except OSError:
+        return begin
+    first = (begin.line or 1) - 1
+    for number, line in enumerate(lines[first:], first + 1):
+        if word and re.search(rf"(?<!\w){re.escape(word[1])}(?!\w)", line):
+            return Location(begin.path, number)
+        if "}}" in line or "%}" in line:
+            break
+    return begin
+
+
+def _undefined(message: str) -> tuple[str, str]:
+    """Jinja's words for what is not there in plainer ones, and the name that is not."""
+    for pattern, said in (
+        (r"'(\w+)' is undefined", "unknown name `{}`"),
+        (r"parameter '(\w+)' was not provided", "the argument `{}` is missing"),
+        (r".*has no attribute '(\w+)'", "there is no `{}` here"),
+    ):
+        match = re.fullmatch(pattern, message)
+        if match:
+            return said.format(match[1]), match[1]
+    return _plain(message) or "something is undefined", ""
+
+
+def _plain(message: str | None) -> str:
+    """A message of Python's without the names that only segflow's own code knows."""
+    return re.sub(r"\b_?\w*\.?<locals>\.", "", (message or "").replace(_OWN, ""))

@@ -1,13 +1,15 @@
-"""`segflow.yml` and the environment in, settings out: no other room reads the environment."""
+"""`segflow.yml` and the environment in, settings out. Nothing else reads the environment."""
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType, field
+import msgspec
+from msgspec import Struct, field
 
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import documents
@@ -17,7 +19,7 @@ FILE_NAME = "segflow.yml"
 # The two calls that YAML may hold; everything else that Jinja can do belongs to SQL.
 _CALL = re.compile(
     r"\{\{\s*(?P<call>env_var|var)\(\s*(['\"])(?P<name>.*?)\2"
-    r"\s*(?:,\s*(['\"])(?P<default>.*?)\4\s*)?\)\s*\}\}"
+    r"\s*(?:,\s*(?:(['\"])(?P<default>.*?)\4|(?P<word>[\w.-]+))\s*)?\)\s*\}\}"
 )
 
 
@@ -58,8 +60,8 @@ class ProjectFile(Shape, frozen=True, rename="kebab"):
     models: Tree = {}
     seeds: Tree = {}
     sources: Tree = {}
-    data_tests: Tree | UnsetType = field(name="data_tests", default=UNSET)
-    unit_tests: Tree | UnsetType = field(name="unit_tests", default=UNSET)
+    data_tests: Tree = field(name="data_tests", default_factory=dict)
+    unit_tests: Tree = field(name="unit_tests", default_factory=dict)
     personas: Tree = {}
     goals: Tree = {}
     purposes: Tree = {}
@@ -68,10 +70,22 @@ class ProjectFile(Shape, frozen=True, rename="kebab"):
     destinations: list[dict[str, Any]] = []
     targets: dict[str, dict[str, Any]] = field(default_factory=lambda: {"dev": {}})
 
-    def tree(self, kind: str) -> Tree:
-        """What the folders say of nodes of one kind, as in `models: {starter: {+schema: x}}`."""
-        tree = getattr(self, kind)
-        return {} if tree is UNSET else tree
+
+@dataclass(frozen=True)
+class Package:
+    """One folder with a segflow.yml: the project itself, or one that it builds on."""
+
+    root: Path
+    file: ProjectFile
+
+    @property
+    def name(self) -> str:
+        return self.file.name
+
+    @property
+    def path(self) -> Path:
+        """Its segflow.yml."""
+        return self.root / FILE_NAME
 
 
 class Environment:
@@ -90,7 +104,8 @@ class Environment:
     def fill(self, value: Any, location: Location, names: Mapping[str, Any], secret: bool) -> Any:
         """`value` with each `{{ env_var('X') }}` and `{{ var('x') }}` inside replaced.
 
-        `names` are the project's vars. With `secret`, what comes from the environment is one.
+        A `{{ var('x') }}` that stands alone keeps its type. `names` are the project's vars. With
+        `secret`, what comes from the environment is one.
         """
         if isinstance(value, dict):
             return {k: self.fill(item, location, names, secret) for k, item in value.items()}
@@ -99,21 +114,25 @@ class Environment:
         if not isinstance(value, str) or "{{" not in value:
             return value
 
-        def lookup(match: re.Match[str]) -> str:
-            name, default = match["name"], match["default"]
+        def look_up(match: re.Match[str]) -> Any:
+            name = match["name"]
+            default = _word(match["word"]) if match["word"] else match["default"]
             if match["call"] == "var":
                 found = names.get(name, default)
                 if found is None:
-                    raise ProjectError(f"unknown var `{name}`", location, did_you_mean(name, names))
-                return str(found)
+                    raise unknown_var(name, names, location)
+                return found
             found = self.get(name, default)
             if found is None:
                 raise missing_variable(name, location)
-            if secret and len(found) > 3:
-                self._secrets.add(found)
+            if secret and len(str(found)) > 3:
+                self._secrets.add(str(found))
             return found
 
-        filled = _CALL.sub(lookup, value)
+        alone = _CALL.fullmatch(value.strip())
+        if alone:
+            return look_up(alone)
+        filled = _CALL.sub(lambda match: str(look_up(match)), value)
         if "{{" in filled:
             raise ProjectError(
                 f"`{value}`: only env_var('…') and var('…') can stand in braces here", location
@@ -126,6 +145,14 @@ class Environment:
         return text
 
 
+def _word(text: str) -> Any:
+    """A default without quotes, as in `var('days', 30)`."""
+    try:
+        return msgspec.json.decode(text.lower())
+    except msgspec.DecodeError:
+        return text
+
+
 def missing_variable(name: str, location: Location | None) -> ProjectError:
     return ProjectError(
         f"the environment variable `{name}` is not set",
@@ -134,8 +161,18 @@ def missing_variable(name: str, location: Location | None) -> ProjectError:
     )
 
 
-def read_project_file(root: Path) -> ProjectFile:
-    """The `segflow.yml` of the project in `root`.
+def unknown_var(name: str, names: Mapping[str, Any], location: Location | None) -> ProjectError:
+    near = did_you_mean(name, names)
+    return ProjectError(
+        f"unknown var `{name}`", location, near or f"add it to `vars` in {FILE_NAME}: {name}: …"
+    )
+
+
+def read_package(root: Path, named_at: Location | None = None) -> Package:
+    """The project in `root`, by its segflow.yml.
+
+    Args:
+        named_at: the place that names it, where another project does.
 
     Raises:
         ProjectError: `root` is no project, or the file has keys or values it cannot have.
@@ -144,7 +181,10 @@ def read_project_file(root: Path) -> ProjectFile:
     if not path.is_file():
         raise ProjectError(
             f"`{root}` is not a segflow project: it has no {FILE_NAME}",
-            hint="name the folder with --project-dir, or start one: segflow init my_project",
+            named_at,
+            "give the path of a folder with one, as seen from here"
+            if named_at
+            else "name the folder with --project-dir, or start one: segflow init my_project",
         )
     document = documents.parse(documents.read(path), path)
     file = documents.decode(document, ProjectFile, path)
@@ -153,68 +193,42 @@ def read_project_file(root: Path) -> ProjectFile:
             f"`{file.name}` is no name for a project: letters, digits and _ only",
             documents.locate(path, "$.name"),
         )
-    return file
+    return Package(root, file)
 
 
-def choose_target(file: ProjectFile, root: Path, name: str | None) -> tuple[str, TargetProperties]:
+def choose_target(package: Package, name: str | None) -> tuple[str, TargetProperties]:
     """The target named, else the project's default one."""
+    file, path = package.file, package.path
     chosen = name or file.target
-    path = root / FILE_NAME
     if chosen not in file.targets:
         raise ProjectError(
             f"unknown target `{chosen}`",
-            documents.locate(path, "$.targets"),
+            documents.locate(path, "$.targets" if name else "$.target"),
             did_you_mean(chosen, file.targets) or f"targets: {', '.join(file.targets)}",
         )
     at = f"$.targets.{chosen}"
-    return chosen, documents.decode(file.targets[chosen], TargetProperties, path, at)
+    properties = documents.decode(file.targets[chosen], TargetProperties, path, at)
+    if properties.as_of is not None:
+        moment(properties.as_of, lambda: documents.locate(path, f"{at}.as_of"))
+    return chosen, properties
 
 
-def folder_config(tree: Tree, path: tuple[str, ...]) -> dict[str, Any]:
-    """What `+key` entries say of a node at `path` (package, folders, name); deeper ones win.
-
-    `tags` add up and `meta` is merged, as in dbt.
-    """
-    config: dict[str, Any] = {}
-    for layer in _layers(tree, path):
-        config = merge(config, layer)
-    return config
-
-
-def _layers(tree: Tree, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    level: Any = tree
-    for step in (None, *path):
-        level = level if step is None else level.get(step)
-        if not isinstance(level, dict):
-            return
-        yield {key[1:]: value for key, value in level.items() if key.startswith("+")}
-
-
-def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two layers of config as one: `above` wins, but tags add up and meta is merged."""
-    merged = {**below, **above}
-    if "tags" in below and "tags" in above:
-        merged["tags"] = [*_listed(below["tags"]), *_listed(above["tags"])]
-    if "meta" in below and "meta" in above:
-        merged["meta"] = {**below["meta"], **above["meta"]}
-    return merged
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def moment(text: object) -> datetime:
+def moment(text: object, locate: Callable[[], Location] | None = None) -> datetime:
     """A moment in UTC, as `2026-07-01` or `2026-07-01 02:00:00`; a zone given is converted.
+
+    Args:
+        locate: says where `text` stands; only an error asks.
 
     Raises:
         ProjectError: it is no moment.
     """
     try:
         found = datetime.fromisoformat(str(text))
-    except ValueError:
+        offset = found.utcoffset() or timedelta()
+        return found.replace(tzinfo=None, microsecond=0) - offset
+    except (ValueError, OverflowError):
         raise ProjectError(
-            f"`{text}` is no moment", hint="write it as 2026-07-01 or '2026-07-01 02:00:00', in UTC"
+            f"`{text}` is no moment",
+            locate() if locate else None,
+            "write it as 2026-07-01 or '2026-07-01 02:00:00', in UTC",
         ) from None
-    offset = found.utcoffset() or timedelta()
-    return found.replace(tzinfo=None, microsecond=0) - offset

@@ -1,16 +1,38 @@
 """YAML text in, typed values out; every complaint carries the file and the line."""
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import yaml
+from msgspec import inspect
 
 from segflow.errors import Location, ProjectError, did_you_mean
 
 T = TypeVar("T")
+
+# msgspec's names of types in the words of people who write YAML.
+_WORDS = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "null": "nothing",
+    "object": "keys with values",
+    "str": "a text",
+}
+
+
+class Mismatch(Exception):
+    """A value that does not have the shape it should; `pointer` says where in it, as `.a[2].b`."""
+
+    def __init__(self, message: str, pointer: str, hint: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.pointer = pointer
+        self.hint = hint
 
 
 class _Loader(yaml.CSafeLoader):
@@ -19,22 +41,40 @@ class _Loader(yaml.CSafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _broken("a key is one word", key)
             if key.value in seen and key.value != "<<":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key `{key.value}` is given twice", key.start_mark
-                )
+                raise _broken(f"the key `{key.value}` is given twice", key)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_moment(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return self.construct_yaml_timestamp(node)
+        except ValueError as error:
+            raise _broken(f"`{node.value}` is no moment: {error}", node) from None
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_moment)
+
+
+def _broken(message: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, message, node.start_mark)
 
 
 def read(path: Path) -> str:
     """The text of a file of the project, which is UTF-8; a byte-order mark is dropped."""
     try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ProjectError(f"not UTF-8: {error.reason}", Location(path)) from None
+        raw = path.read_bytes()
     except OSError as error:
         raise ProjectError(f"cannot be read: {error.strerror}", Location(path)) from None
+    try:
+        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ProjectError(
+            f"not UTF-8: {error.reason}", Location(path, line), "save the file as UTF-8"
+        ) from None
 
 
 def parse(text: str, path: Path) -> dict[str, Any]:
@@ -45,8 +85,9 @@ def parse(text: str, path: Path) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
         raise ProjectError(f"broken YAML: {error.problem}", Location(path, line)) from None
-    except yaml.YAMLError as error:
-        raise ProjectError(f"broken YAML: {error}", Location(path)) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ProjectError(f"broken YAML: {error.reason}", Location(path, line)) from None
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -57,65 +98,141 @@ def parse(text: str, path: Path) -> dict[str, Any]:
 def decode(value: Any, shape: type[T], path: Path, at: str = "$") -> T:
     """`value` as `shape`; `at` is the place of `value` in its file, as in `$.models[2].config`."""
     try:
+        return convert(value, shape)
+    except Mismatch as error:
+        where = locate(path, at + error.pointer)
+        raise ProjectError(error.message, where, error.hint) from None
+
+
+def convert(value: Any, shape: type[T]) -> T:
+    """`value` as `shape`.
+
+    Raises:
+        Mismatch: it has keys or values that `shape` cannot have.
+    """
+    try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
-        message, _, below = str(error).partition(" - at `$")
-        pointer = at + below.rstrip("`")
-        unknown = re.match(r"Object contains unknown field `(.*)`", message)
-        if unknown:
-            name = unknown[1]
-            names = _keys_beside(shape, below.rstrip("`"))
-            hint = did_you_mean(name, names) or (f"it takes {', '.join(names)}" if names else None)
-            raise ProjectError(
-                f"unknown key `{name}`", locate(path, f"{pointer}.{name}"), hint
-            ) from None
-        key = pointer.rpartition(".")[2]
-        raise ProjectError(f"`{key}`: {message}", locate(path, pointer)) from None
+        raise _mismatch(value, shape, str(error)) from None
 
 
 def locate(path: Path, pointer: str) -> Location:
     """The line in a YAML file of `pointer`, as in `$.models[2].name`; read only when needed."""
     try:
-        node: Any = yaml.compose(path.read_text("utf-8"), _Loader)
-    except (OSError, yaml.YAMLError):
+        node: Any = yaml.compose(path.read_text("utf-8-sig"), _Loader)
+    except (OSError, ValueError, yaml.YAMLError):
         return Location(path)
-    line = node.start_mark.line if node else 0
-    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", pointer):
-        if name and isinstance(node, yaml.MappingNode):
-            pair = next((p for p in node.value if p[0].value == name), None)
-            if pair is None:
+    line, rest = node.start_mark.line if node else 0, pointer.removeprefix("$")
+    while rest:
+        index = re.match(r"\[(\d+)\]", rest)
+        if isinstance(node, yaml.MappingNode):
+            pairs = [p for p in node.value if _leads(rest, str(p[0].value))]
+            if not pairs:
                 break
-            line, node = pair[0].start_mark.line, pair[1]
-        elif index and isinstance(node, yaml.SequenceNode) and int(index) < len(node.value):
-            node = node.value[int(index)]
-            line = node.start_mark.line
+            key, node = max(pairs, key=lambda pair: len(pair[0].value))
+            line, rest = key.start_mark.line, rest[len(key.value) + 1 :]
+        elif isinstance(node, yaml.SequenceNode) and index and int(index[1]) < len(node.value):
+            node = node.value[int(index[1])]
+            line, rest = node.start_mark.line, rest[index.end() :]
         else:
             break
     return Location(path, line + 1)
 
 
-def _keys_beside(shape: Any, pointer: str) -> list[str]:
-    """The keys allowed at `pointer` below a value of type `shape`."""
-    kind: msgspec.inspect.Type = msgspec.inspect.type_info(shape)
-    for name, _ in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", pointer):
-        kind = _struct_or_self(kind)
-        if name and isinstance(kind, msgspec.inspect.StructType):
-            kind = next(f.type for f in kind.fields if f.encode_name == name)
-        elif isinstance(kind, msgspec.inspect.ListType | msgspec.inspect.VarTupleType):
+def _leads(pointer: str, key: str) -> bool:
+    """Whether a pointer begins with a key, which may have dots of its own."""
+    return pointer.startswith(f".{key}") and pointer[len(key) + 1 :][:1] in ("", ".", "[")
+
+
+def _mismatch(value: Any, shape: Any, complaint: str) -> Mismatch:
+    """msgspec's complaint in plain words, at the exact key."""
+    message, _, place = complaint.partition(" - at `")
+    steps = _narrowed(value, shape, _steps(place.removeprefix("key` in `")))
+    pointer = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps)
+    if place.startswith("key`"):
+        odd = next(key for key in _get(value, steps) if not isinstance(key, str))
+        return Mismatch(f"the key `{odd}` is no text", pointer, f"quote it: '{odd}'")
+    kind = _kind_at(shape, steps)
+    said = f"`{steps[-1]}`" if steps and isinstance(steps[-1], str) else "this"
+    quoted = re.search(r"(?:field `|value ')(.*)['`]", message)
+    word = quoted[1] if quoted else ""
+    if "unknown field" in message:
+        names = _fields(kind)
+        hint = did_you_mean(word, names) or (f"it takes {', '.join(names)}" if names else None)
+        return Mismatch(f"unknown key `{word}`", f"{pointer}.{word}", hint)
+    if "missing required field" in message:
+        return Mismatch(f"the key `{word}` is missing here", pointer)
+    if "Invalid enum value" in message:
+        names = [str(v) for v in kind.values] if isinstance(kind, inspect.LiteralType) else []
+        hint = did_you_mean(word, names) or f"it takes {', '.join(names)}"
+        return Mismatch(f"{said} cannot be `{word}`", pointer, hint)
+    kinds = re.fullmatch(r"Expected `(.*)`, got `(.*)`", message)
+    if not kinds:
+        return Mismatch(f"{said}: {message}", pointer)
+    wanted = " or ".join(_WORDS.get(k, k) for k in kinds[1].split(" | ") if k != "null")
+    return Mismatch(f"{said} takes {wanted}, not {_WORDS.get(kinds[2], kinds[2])}", pointer)
+
+
+def _steps(pointer: str) -> list[Any]:
+    """The keys and indexes of a pointer of msgspec's; None is any key of a dict, its `[...]`."""
+    found = re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]|\[\.\.\.\]", pointer)
+    return [name or (int(index) if index else None) for name, index in found]
+
+
+def _narrowed(value: Any, shape: Any, steps: list[Any]) -> list[Any]:
+    """`steps` with the key in place of each None: the one whose value alone does not fit."""
+    while None in steps:
+        at = steps.index(None)
+        for key, item in _get(value, steps[:at]).items():
+            alone = _put(value, steps[:at], {key: item})
+            try:
+                msgspec.convert(alone, shape)
+            except msgspec.ValidationError:
+                value, steps = alone, [*steps[:at], key, *steps[at + 1 :]]
+                break
+        else:
+            return steps[:at]
+    return steps
+
+
+def _get(value: Any, steps: list[Any]) -> Any:
+    for step in steps:
+        value = value[step]
+    return value
+
+
+def _put(value: Any, steps: list[Any], new: Any) -> Any:
+    """A copy of `value` with `new` at `steps`."""
+    for end in range(len(steps), 0, -1):
+        copy = _get(value, steps[: end - 1]).copy()
+        copy[steps[end - 1]] = new
+        new = copy
+    return new
+
+
+def _kind_at(shape: Any, steps: list[Any]) -> inspect.Type:
+    """The type of what stands at `steps` in a value of type `shape`."""
+    kind = _inner(inspect.type_info(shape))
+    for step in steps:
+        if isinstance(kind, inspect.StructType):
+            kind = next((f.type for f in kind.fields if f.encode_name == step), kind)
+        elif isinstance(kind, inspect.ListType | inspect.VarTupleType):
             kind = kind.item_type
-        elif isinstance(kind, msgspec.inspect.DictType):
+        elif isinstance(kind, inspect.DictType):
             kind = kind.value_type
-    kind = _struct_or_self(kind)
-    return _names(kind.fields) if isinstance(kind, msgspec.inspect.StructType) else []
+        kind = _inner(kind)
+    return kind
 
 
-def _struct_or_self(kind: msgspec.inspect.Type) -> msgspec.inspect.Type:
+def _inner(kind: inspect.Type) -> inspect.Type:
     """The one member of a union that has an inside, as in `Config | None`."""
-    if isinstance(kind, msgspec.inspect.UnionType):
-        plain = msgspec.inspect.NoneType | msgspec.inspect.StrType
+    if isinstance(kind, inspect.UnionType):
+        plain = inspect.NoneType | inspect.StrType
         return next((t for t in kind.types if not isinstance(t, plain)), kind)
     return kind
 
 
-def _names(fields: Iterable[msgspec.inspect.Field]) -> list[str]:
-    return [field.encode_name for field in fields]
+def _fields(kind: inspect.Type) -> list[str]:
+    if not isinstance(kind, inspect.StructType):
+        return []
+    return [field.encode_name for field in kind.fields]

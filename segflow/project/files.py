@@ -1,20 +1,62 @@
-"""Folders in, the project's files out, sorted by path: nothing depends on the disk's order."""
+"""Folders in, the project's files out: sorted, so that nothing depends on the disk's order."""
 
+import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from msgspec import Struct
 
-def below(root: Path, folders: Iterable[str], *suffixes: str) -> Iterator[Path]:
-    """Files with one of `suffixes` below the `folders` of `root`; a missing folder is empty."""
+
+class File(Struct, frozen=True):
+    """A file by its path from the package's root; `folders` lie between the listed one and it."""
+
+    root: Path
+    relative: str
+    folders: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.relative
+
+    @property
+    def stem(self) -> str:
+        return self.relative.rpartition("/")[2].rpartition(".")[0]
+
+    @property
+    def suffix(self) -> str:
+        return self.relative[self.relative.rfind(".") :]
+
+
+def below(root: Path, folders: Iterable[str]) -> list[File]:
+    """The files below `folders` of `root`, each once; a missing folder is empty."""
+    found: dict[str, File] = {}
     for folder in folders:
-        for path in sorted((root / folder).rglob("*")):
-            if path.suffix in suffixes and path.is_file() and not path.name.startswith("."):
-                yield path
+        for relative, between in sorted(_walk(str(root), folder.strip("/"), ())):
+            found.setdefault(relative, File(root, relative, between))
+    return list(found.values())
 
 
-def folders_of(path: Path, root: Path, paths: Iterable[str]) -> tuple[str, ...]:
-    """The folders between the model path (or seed path, …) that holds `path`, and `path` itself."""
-    for folder in paths:
-        if path.is_relative_to(root / folder):
-            return path.relative_to(root / folder).parent.parts
-    return path.relative_to(root).parent.parts
+def _walk(
+    root: str, folder: str, between: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    try:
+        entries = list(os.scandir(f"{root}/{folder}"))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(root, f"{folder}/{entry.name}", (*between, entry.name))
+        else:
+            yield f"{folder}/{entry.name}", between
+
+
+def readable(root: Path, text: str) -> str:
+    """What stands after FROM for data in files: a quoted path, or a call as it is."""
+    text = text.replace("{root}", str(root))
+    if re.match(r"\s*\w+\s*\(", text):
+        return text
+    path = text if "://" in text else str(root / text)
+    return "'" + path.replace("'", "''") + "'"

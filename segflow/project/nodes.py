@@ -7,7 +7,7 @@ A node's `origin` says which place in which YAML file speaks of it.
 from pathlib import Path
 from typing import Any, Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from segflow.errors import Location
 from segflow.project.documents import locate
@@ -78,7 +78,7 @@ class SourceConfig(Shape, frozen=True):
     enabled: bool = True
     external_location: str | None = None
     loaded_at_field: str | None = None
-    freshness: "Freshness | None" = None
+    freshness: "Freshness | UnsetType | None" = UNSET
     tags: str | list[str] = []
     meta: dict[str, Any] = {}
 
@@ -105,16 +105,6 @@ class ColumnProperties(Shape, frozen=True):
     config: NodeConfig = NodeConfig()
 
 
-class ModelProperties(Shape, frozen=True):
-    name: str
-    description: str = ""
-    config: dict[str, Any] = {}
-    columns: list[ColumnProperties] = []
-    data_tests: list[Any] = []
-    tests: list[Any] = []
-    meta: dict[str, Any] = {}
-
-
 class Period(Shape, frozen=True):
     count: int
     period: Literal["minute", "hour", "day"]
@@ -124,32 +114,6 @@ class Freshness(Shape, frozen=True):
     warn_after: Period | None = None
     error_after: Period | None = None
     filter: str | None = None
-
-
-class TableProperties(Shape, frozen=True):
-    name: str
-    identifier: str | None = None
-    description: str = ""
-    loaded_at_field: str | None = None
-    freshness: Freshness | None = None
-    columns: list[ColumnProperties] = []
-    data_tests: list[Any] = []
-    tests: list[Any] = []
-    config: SourceConfig = SourceConfig()
-    meta: dict[str, Any] = {}
-    tags: str | list[str] = []
-
-
-class SourceProperties(Shape, frozen=True):
-    name: str
-    schema: str | None = None
-    description: str = ""
-    loaded_at_field: str | None = None
-    freshness: Freshness | None = None
-    config: SourceConfig = SourceConfig()
-    meta: dict[str, Any] = {}
-    tags: str | list[str] = []
-    tables: list[TableProperties] = []
 
 
 class GivenProperties(Shape, frozen=True):
@@ -164,103 +128,9 @@ class ExpectProperties(Shape, frozen=True):
 
 
 class Overrides(Shape, frozen=True):
-    as_of: str | None = None
+    as_of: Any = None
     vars: dict[str, Any] = {}
     macros: dict[str, Any] = {}
-
-
-class UnitTestProperties(Shape, frozen=True):
-    name: str
-    model: str
-    given: list[GivenProperties]
-    expect: ExpectProperties
-    description: str = ""
-    overrides: Overrides = Overrides()
-    config: NodeConfig = NodeConfig()
-
-
-class SingularTestProperties(Shape, frozen=True):
-    name: str
-    description: str = ""
-    config: DataTestConfig = DataTestConfig()
-
-
-class MacroProperties(Shape, frozen=True):
-    name: str
-    description: str = ""
-    arguments: list[dict[str, Any]] = []
-
-
-class PersonaProperties(Shape, frozen=True):
-    name: str
-    segment: str
-    label: str = ""
-    description: str = ""
-    config: NodeConfig = NodeConfig()
-    meta: dict[str, Any] = {}
-
-
-class GoalProperties(Shape, frozen=True):
-    name: str
-    description: str = ""
-    config: NodeConfig = NodeConfig()
-    meta: dict[str, Any] = {}
-
-
-class PurposeProperties(Shape, frozen=True):
-    name: str
-    basis: Literal["consent", "opt_out", "contract"] = "consent"
-    description: str = ""
-    config: NodeConfig = NodeConfig()
-    meta: dict[str, Any] = {}
-
-
-class ChannelProperties(Shape, frozen=True):
-    name: str
-    address: str
-    description: str = ""
-    reachable: str | None = None
-    suppress: list[str] = []
-    consent: Literal["required", "none"] = "required"
-    config: NodeConfig = NodeConfig()
-    meta: dict[str, Any] = {}
-
-
-class FieldProperties(Shape, frozen=True):
-    column: str
-
-
-class AudienceProperties(Shape, frozen=True):
-    name: str
-    channel: str
-    destination: str
-    key: str
-    fields: dict[str, str | FieldProperties]
-    description: str = ""
-    goal: str | None = None
-    purpose: str = "marketing"
-    segments: list[str] = []
-    exclude: list[str] = []
-    user_types: Literal["all"] | None = None
-    config: NodeConfig = NodeConfig()
-    meta: dict[str, Any] = {}
-
-
-class Properties(Shape, frozen=True):
-    """One YAML file below the paths of models, seeds, macros or tests."""
-
-    version: int = 2
-    models: list[ModelProperties] = []
-    seeds: list[ModelProperties] = []
-    sources: list[SourceProperties] = []
-    macros: list[MacroProperties] = []
-    data_tests: list[SingularTestProperties] = []
-    unit_tests: list[UnitTestProperties] = []
-    personas: list[PersonaProperties] = []
-    goals: list[GoalProperties] = []
-    purposes: list[PurposeProperties] = []
-    channels: list[ChannelProperties] = []
-    audiences: list[AudienceProperties] = []
 
 
 # ── nodes ─────────────────────────────────────────────────────────────────────────────────────

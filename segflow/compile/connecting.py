@@ -1,0 +1,294 @@
+"""A `Project` in, a `Graph` out: every file parsed, every reference found."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from segflow.compile.context import Facts
+from segflow.compile.graph import CONSENTS, CONTACTS, Graph, Reference, reference
+from segflow.compile.library import Library
+from segflow.compile.parsing import ParsedModel, Parser, nothing_behind
+from segflow.compile.relations import Relation
+from segflow.errors import Location, ProjectError, did_you_mean
+from segflow.project import documents, nodes
+from segflow.project.folders import merge
+from segflow.project.load import Project, place
+from segflow.project.nodes import DataTestConfig, Node
+
+
+def build_graph(project: Project) -> Graph:
+    """Parse every file and connect the nodes.
+
+    Raises:
+        ProjectError: something is unknown, named twice, or reads itself by a detour.
+    """
+    graph = Graph(project, Parser(project, Library(project.macros)), disabled=set(project.disabled))
+    for model in project.models:
+        parsed = graph.parser.model(model)
+        if parsed.config.enabled:
+            graph.models[model.id] = parsed
+            graph.relations[model.id] = parsed.relation
+        else:
+            graph.disabled.add(model.id)
+    for seed in project.seeds:
+        config = seed.config
+        graph.relations[seed.id] = Relation(config.schema or "main", config.alias or seed.name)
+    for source in project.sources:
+        relation = Relation(source.schema, source.identifier, source.external_location)
+        graph.relations[source.id] = relation
+    _check_relations(graph)
+    _add(graph, [m.model for m in graph.models.values()])
+    _add(graph, project.seeds)
+    _add(graph, project.sources)
+    for parsed in graph.models.values():
+        model = parsed.model
+        graph.parents[parsed.id] = _reads(graph, model.text, model.file, model.name, parsed)
+    connected = (_connect_test(graph, test) for test in project.data_tests)
+    project.data_tests = [test for test in connected if test]
+    for unit_test in project.unit_tests:
+        _connect_unit_test(graph, unit_test)
+    _connect_audiences(graph)
+    graph.order = _ordered(graph)
+    return graph
+
+
+def _add(graph: Graph, found: Iterable[Node]) -> None:
+    for node in found:
+        graph.nodes[node.id] = node
+        graph.parents.setdefault(node.id, ())
+
+
+def _check_relations(graph: Graph) -> None:
+    seen: dict[str, Node] = {}
+    for node in [*graph.project.seeds, *(m.model for m in graph.models.values())]:
+        text = str(graph.relations[node.id]).lower()
+        if text in seen:
+            raise ProjectError(
+                f"`{node.name}` and `{seen[text].name}` would both be {text}",
+                place(node),
+                "give one another `schema` or `alias`",
+            )
+        seen[text] = node
+
+
+def _reads(
+    graph: Graph, text: str, path: Path, name: str, parsed: ParsedModel | Facts
+) -> tuple[str, ...]:
+    """The ids of what a template reads."""
+    facts = parsed.facts if isinstance(parsed, ParsedModel) else parsed
+    found = [Reference("ref", *ref) for ref in facts.refs]
+    found += [Reference("source", *source) for source in facts.sources]
+    try:
+        return tuple(dict.fromkeys(graph.target(each) for each in found))
+    except ProjectError:
+        config = parsed.model.config if isinstance(parsed, ParsedModel) else {}
+        scope = replace(nothing_behind(name, config), ref=graph.ref, source=graph.source)
+        graph.parser.locate(text, path, scope)
+        raise
+
+
+# ── tests ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _connect_test(graph: Graph, test: nodes.DataTest) -> nodes.DataTest | None:
+    """Add a test with what its own file says of it; None where there is nothing to test."""
+    if test.attached and test.attached not in graph.nodes:
+        return None
+    found: dict[str, None] = {test.attached: None} if test.attached else {}
+    if file := test.file:
+        scope = replace(nothing_behind(test.name, {}), shape=DataTestConfig)
+        facts = graph.parser.facts(test.text, file, test.name, scope)
+        test = _with_own_config(test, facts.config)
+        if not test.config.enabled:
+            return None
+        found |= dict.fromkeys(_reads(graph, test.text, file, test.name, facts))
+    for key, value in test.arguments.items():
+        called = reference(value)
+        if called:
+            found[_target(graph, called, test, argument_place(test, key))] = None
+    if test.id in graph.nodes:
+        raise ProjectError(
+            f"two tests are named `{test.name}`, also {place(graph.nodes[test.id])}",
+            test.origin.location() if test.origin else place(test),
+            "drop one, or give it another `name`",
+        )
+    _add(graph, [test])
+    graph.parents[test.id] = tuple(found)
+    return test
+
+
+def _with_own_config(test: nodes.DataTest, said: dict[str, Any]) -> nodes.DataTest:
+    """A singular test with what `config(…)` in its file says."""
+    config = documents.convert(merge(msgspec.to_builtins(test.config), said), DataTestConfig)
+    tags = nodes.tag_tuple(config.tags)
+    return msgspec.structs.replace(test, config=config, tags=tags, meta=config.meta)
+
+
+def argument_place(test: nodes.DataTest, key: str) -> Location:
+    """The line of an argument of a generic test, which may stand below `arguments`."""
+    if test.origin is None:
+        return place(test)
+    spots = [test.origin.location(f".{test.test}{below}.{key}") for below in (".arguments", "")]
+    return max(spots, key=lambda spot: spot.line or 0)
+
+
+def _target(graph: Graph, called: Reference, node: Node, at: Location) -> str:
+    try:
+        return graph.target(called)
+    except ProjectError as error:
+        error.location = at
+        raise
+
+
+def _connect_unit_test(graph: Graph, test: nodes.UnitTest) -> None:
+    at = test.origin or nodes.Origin(Path(test.path), "$")
+    model = graph.find(test.model)
+    if model not in graph.models:
+        if graph.is_disabled("model", test.model):
+            return
+        names = [m.model.name for m in graph.models.values()]
+        hint = did_you_mean(test.model, names)
+        raise ProjectError(f"unknown model `{test.model}`", at.location(".model"), hint)
+    for index, given in enumerate(test.given):
+        called = reference(given.input)
+        where = f".given[{index}].input"
+        if called:
+            try:
+                graph.target(called)
+            except ProjectError as error:
+                error.location = at.location(where)
+                raise
+        elif given.input.strip() != "this":
+            raise ProjectError(
+                f"`{given.input}` is no input: write ref('…'), source('…', '…') or this",
+                at.location(where),
+            )
+    _add(graph, [test])
+    graph.parents[test.id] = (str(model),)
+
+
+# ── audiences ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _connect_audiences(graph: Graph) -> None:
+    """Personas, channels, goals, purposes, audiences and destinations, with what each one reads."""
+    project = graph.project
+    for group in (
+        project.goals,
+        project.purposes,
+        project.destinations,
+        project.personas,
+        project.channels,
+        project.audiences,
+    ):
+        _add(graph, group)
+    contacts = graph.find(CONTACTS)
+    for persona in project.personas:
+        graph.parents[persona.id] = (_segment(graph, persona.segment, persona, ".segment"),)
+    for channel in project.channels:
+        found = [contacts] if contacts else []
+        found += _segments(graph, channel.suppress, channel, ".suppress")
+        graph.parents[channel.id] = tuple(found)
+    for audience in project.audiences:
+        _connect_audience(graph, audience)
+
+
+def _connect_audience(graph: Graph, audience: nodes.Audience) -> None:
+    project = graph.project
+    contacts, consents = graph.find(CONTACTS), graph.find(CONSENTS)
+    goals = {*nodes.GOALS, *(goal.name for goal in project.goals)}
+    if audience.goal is not None and audience.goal not in goals:
+        raise _unknown(graph, "goal", audience.goal, goals, audience, ".goal")
+    if contacts is None:
+        raise ProjectError(
+            f"the audience `{audience.name}` needs a model `{CONTACTS}`, and there is none",
+            place(audience),
+        )
+    if bool(audience.segments) == audience.user_types:
+        raise ProjectError(
+            f"the audience `{audience.name}` has either `segments` or `user_types: all`",
+            place(audience),
+        )
+    found = [contacts, *([consents] if consents else [])]
+    found += _segments(graph, audience.segments, audience, ".segments")
+    found += _segments(graph, audience.exclude, audience, ".exclude")
+    if audience.user_types:
+        found += [parsed.id for parsed in graph.segments.values()]
+        found += [persona.id for persona in project.personas]
+    found.append(_named(graph, "channel", audience.channel, project.channels, audience))
+    found.append(_named(graph, "purpose", audience.purpose, project.purposes, audience))
+    destination = _named(graph, "destination", audience.destination, project.destinations, audience)
+    graph.parents[audience.id] = tuple(dict.fromkeys(found))
+    graph.parents[destination] = (*graph.parents[destination], audience.id)
+
+
+def _segment(graph: Graph, name: str, node: Node, key: str) -> str:
+    if name in graph.segments:
+        return graph.segments[name].id
+    raise _unknown(graph, "segment", name, graph.segments, node, key)
+
+
+def _segments(graph: Graph, names: Iterable[str], node: Node, key: str) -> list[str]:
+    return [_segment(graph, name, node, f"{key}[{i}]") for i, name in enumerate(names)]
+
+
+def _named(graph: Graph, kind: str, name: str, group: Iterable[Node], node: Node) -> str:
+    for other in group:
+        if other.name == name:
+            return other.id
+    raise _unknown(graph, kind, name, [n.name for n in group], node, f".{kind}")
+
+
+def _unknown(
+    graph: Graph, kind: str, name: str, names: Iterable[str], node: Node, key: str
+) -> ProjectError:
+    where = node.origin.location(key) if node.origin else place(node)
+    model = graph.find(name) if kind == "segment" else None
+    if graph.is_disabled("model" if kind == "segment" else kind, name):
+        return ProjectError(f"the {kind} `{name}` is disabled", where, "enable it")
+    if model:
+        says = "a segment is a model that is materialized as one: +materialized: segment"
+        return ProjectError(f"`{name}` is not a segment", where, says)
+    known = sorted(names)
+    hint = did_you_mean(name, known)
+    if hint is None:
+        hint = f"there is: {', '.join(known[:12])}" if known else f"the project has no {kind} yet"
+    return ProjectError(f"unknown {kind} `{name}`", where, hint)
+
+
+# ── order ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ordered(graph: Graph) -> tuple[str, ...]:
+    """Nodes after their parents, otherwise in the order they were read."""
+    sorter: TopologicalSorter[str] = TopologicalSorter(graph.parents)
+    try:
+        return tuple(sorter.static_order())
+    except CycleError as error:
+        # Every node of the cycle is read by the one after it; it begins and ends with one node.
+        cycle: list[Node] = [graph.nodes[node] for node in reversed(error.args[1])]
+        path = " → ".join(node.name for node in cycle)
+        where = _place_of_ref(graph, cycle[0], cycle[1].name)
+        raise ProjectError(f"these models read each other in a circle: {path}", where) from None
+
+
+def _place_of_ref(graph: Graph, node: Node, name: str) -> Location:
+    """The line where a model refers to `name`."""
+    if not isinstance(node, nodes.Model):
+        return place(node)
+
+    def ref(_: str | None, other: str) -> Relation:
+        if other == name:
+            raise ProjectError(f"`{name}`")
+        return Relation("ref", other)
+
+    try:
+        scope = replace(nothing_behind(node.name, node.config), ref=ref)
+        graph.parser.locate(node.text, node.file, scope)
+    except ProjectError as error:
+        return error.location or place(node)
+    return place(node)

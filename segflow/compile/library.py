@@ -1,0 +1,158 @@
+"""Macro files in, macros by name out; Jinja is loaded when the first template is rendered."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segflow.compile.tracing import Marks
+from segflow.errors import Location, ProjectError, did_you_mean
+from segflow.project.nodes import MacroFile
+
+if TYPE_CHECKING:
+    from segflow.compile.templating import Macro, Templates
+
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+# dbt's generic tests are macros by another name.
+_MACRO = re.compile(r"\{%-?\s*(macro|test)\s+(\w+)\s*\(")
+
+BUILT_IN = "segflow"
+
+
+class MacroReturn(Exception):
+    """Carries what `{{ return(value) }}` names to the caller of its macro."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+
+class Library:
+    """Every macro of the project, its packages and segflow's own; the first of a name wins."""
+
+    def __init__(self, files: Iterable[MacroFile], marks: Marks | None = None):
+        self._given = [*files]
+        self._marks = marks
+        self._files: dict[Path, str] = {}
+        self._owner: dict[str, Path] = {}
+        self._of_package: dict[str, dict[str, Path]] = {}
+        for file in [*self._given, *_built_in()]:
+            self._add(file)
+
+    def _add(self, file: MacroFile) -> None:
+        self._files[file.file] = file.text
+        package = self._of_package.setdefault(file.package, {})
+        for kind, word in _MACRO.findall(_COMMENT.sub("", file.text)):
+            name = f"test_{word}" if kind == "test" else word
+            if name in package:
+                other = find_line(self._files[package[name]], rf"{kind}\s+{word}\b")
+                raise ProjectError(
+                    f"two {kind}s are named `{word}`, also {Location(package[name], other)}",
+                    Location(file.file, find_last_line(file.text, rf"{kind}\s+{word}\b")),
+                    "rename one",
+                )
+            package[name] = file.file
+            self._owner.setdefault(name, file.file)
+
+    @property
+    def names(self) -> set[str]:
+        return set(self._owner)
+
+    @property
+    def tests(self) -> set[str]:
+        """The generic tests, by the name they have in YAML."""
+        return {name.removeprefix("test_") for name in self._owner if name.startswith("test_")}
+
+    @cached_property
+    def digest(self) -> str:
+        """Tells whether any macro, or which package has it, has changed."""
+        parts = [f"{f.package}\0{f.file.name}\0{f.text}" for f in [*self._given, *_built_in()]]
+        return hashlib.sha256("\0\0".join(parts).encode()).hexdigest()
+
+    @cached_property
+    def templates(self) -> Templates:
+        # Where nothing changed since the last command, nothing is rendered.
+        from segflow.compile.templating import Templates
+
+        return Templates(self._marks)
+
+    def marked(self, marks: Marks) -> Library:
+        """The same macros, every line of them marked."""
+        return Library(self._given, marks)
+
+    def macro(self, name: str, names: Names, package: str | None = None) -> Macro:
+        """The macro `name`, seeing `names`."""
+        path = (self._of_package[package] if package else self._owner)[name]
+        return self.templates.macro(self._files[path], path, name, names)
+
+    def find(self, name: str, names: Names) -> Any:
+        """What a template means by `name`: a macro, a package's macros, or something of Jinja's."""
+        if name in self._owner:
+            return self.macro(name, names)
+        if name in self._of_package:
+            return _Namespace(self, name, names)
+        return self.templates.globals[name]
+
+    def has(self, name: str) -> bool:
+        return name in self._owner or name in self._of_package or name in self.templates.globals
+
+    def of_package(self, package: str) -> Iterable[str]:
+        return self._of_package[package]
+
+
+class Names(dict[str, Any]):
+    """Everything a template may name; a macro is built when it is first asked for."""
+
+    def __init__(self, own: dict[str, Any], library: Library, overrides: dict[str, Any]):
+        super().__init__(own)
+        self._library = library
+        for name, value in overrides.items():
+            self[name] = lambda *_, value=value, **__: value
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or self._library.has(str(name))
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = found = self._library.find(name, self)
+        return found
+
+    def nearest(self, name: str) -> str | None:
+        return did_you_mean(name, [*self, *self._library.names])
+
+
+class _Namespace:
+    """The macros of one package, as in `{{ segflow.within_last(…) }}`."""
+
+    def __init__(self, library: Library, package: str, names: Names):
+        self._library, self._package, self._names = library, package, names
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        known = self._library.of_package(self._package)
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise ProjectError(f"unknown macro `{self._package}.{name}`", hint=hint)
+        return self._library.macro(name, self._names, self._package)
+
+
+def find_line(text: str, pattern: str, start: int = 0) -> int | None:
+    """The first line of `text` that `pattern` is found in from `start` on, counted from 1."""
+    match = re.compile(pattern, re.IGNORECASE).search(text, start)
+    return text.count("\n", 0, match.start()) + 1 if match else None
+
+
+def find_last_line(text: str, pattern: str) -> int | None:
+    """The last line of `text` that `pattern` is found in, counted from 1."""
+    found = [match.start() for match in re.finditer(pattern, text)]
+    return text.count("\n", 0, found[-1]) + 1 if found else None
+
+
+def _built_in() -> list[MacroFile]:
+    folder = Path(__file__).parent / "macros"
+    return [
+        MacroFile(BUILT_IN, path, path.read_text("utf-8")) for path in sorted(folder.glob("*.sql"))
+    ]

@@ -1,0 +1,434 @@
+"""One package's files in, its nodes out: YAML, SQL and CSV read and typed, nothing rendered."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from segflow.errors import ProjectError, did_you_mean
+from segflow.project import documents, files, nodes, tests
+from segflow.project import properties as said_as
+from segflow.project.cache import Cache
+from segflow.project.config import DestinationProperties, Environment, Package
+from segflow.project.files import File
+from segflow.project.folders import Folders, merge
+from segflow.project.nodes import Node, Origin, tag_tuple
+from segflow.project.seeds import read_header
+
+
+@dataclass(kw_only=True)
+class Contents:
+    """The nodes that packages hold. `disabled` are the ids of those that are switched off."""
+
+    models: list[nodes.Model] = field(default_factory=list)
+    seeds: list[nodes.Seed] = field(default_factory=list)
+    sources: list[nodes.Source] = field(default_factory=list)
+    macros: list[nodes.MacroFile] = field(default_factory=list)
+    data_tests: list[nodes.DataTest] = field(default_factory=list)
+    unit_tests: list[nodes.UnitTest] = field(default_factory=list)
+    personas: list[nodes.Persona] = field(default_factory=list)
+    goals: list[nodes.Goal] = field(default_factory=list)
+    purposes: list[nodes.Purpose] = field(default_factory=list)
+    channels: list[nodes.Channel] = field(default_factory=list)
+    audiences: list[nodes.Audience] = field(default_factory=list)
+    destinations: list[nodes.Destination] = field(default_factory=list)
+    disabled: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a package is read with. `folders` are its own segflow.yml's, then the project's."""
+
+    folders: tuple[Folders, ...]
+    variables: Mapping[str, Any]
+    environment: Environment
+    cache: Cache
+
+
+class Reader:
+    """Reads one package into `contents`."""
+
+    def __init__(self, package: Package, surroundings: Surroundings, contents: Contents):
+        self.package, self.file = package, package.file
+        self.around, self.contents = surroundings, contents
+        self.models: dict[str, tuple[said_as.ModelProperties, Origin]] = {}
+        self.seeds: dict[str, tuple[said_as.ModelProperties, Origin]] = {}
+        self.singular: dict[str, tuple[said_as.SingularTestProperties, Origin]] = {}
+
+    def read(self) -> None:
+        """Read every file.
+
+        Raises:
+            ProjectError: a file is broken, or YAML speaks of a file that is not there.
+        """
+        file, root = self.file, self.package.root
+        models = files.below(root, file.model_paths)
+        seeds = files.below(root, file.seed_paths)
+        macros = files.below(root, file.macro_paths)
+        singular = files.below(root, file.test_paths)
+        every = {f.relative: f for f in (*models, *seeds, *macros, *singular)}
+        for found in every.values():
+            if found.suffix in (".yml", ".yaml"):
+                self._properties(found)
+        for kind, suffix, read in (
+            (macros, ".sql", self._macro),
+            (models, ".sql", self._model),
+            (seeds, ".csv", self._seed),
+            (singular, ".sql", self._singular_test),
+        ):
+            for found in kind:
+                if found.suffix == suffix:
+                    read(found)
+        self._destinations()
+        self._check_all_found()
+
+    def _properties(self, file: File) -> None:
+        text, path = documents.read(file.path), file.path
+
+        def make() -> said_as.Properties:
+            return documents.decode(documents.parse(text, path), said_as.Properties, path)
+
+        read = self.around.cache.get(["yaml", text], said_as.Properties, make)
+        for kind, found in (
+            ("models", self.models),
+            ("seeds", self.seeds),
+            ("data_tests", self.singular),
+        ):
+            for index, item in enumerate(getattr(read, kind)):
+                origin = Origin(path, f"$.{kind}[{index}]")
+                if item.name in found:
+                    other = found[item.name][1].location(".name")
+                    raise ProjectError(
+                        f"`{item.name}` is described twice, also in {other}",
+                        origin.location(".name"),
+                    )
+                found[item.name] = (item, origin)
+        for index, source in enumerate(read.sources):
+            self._source(source, file, f"$.sources[{index}]")
+        for index, test in enumerate(read.unit_tests):
+            self._unit_test(test, file, Origin(path, f"$.unit_tests[{index}]"))
+        for kind in _PLAIN:
+            for index, item in enumerate(getattr(read, kind)):
+                self._plain(kind, item, file, Origin(path, f"$.{kind}[{index}]"), index)
+
+    def _check_all_found(self) -> None:
+        """What YAML speaks of has a file."""
+        for kind, ending, left in (
+            ("model", "sql", self.models),
+            ("seed", "csv", self.seeds),
+            ("data_test", "sql", self.singular),
+        ):
+            known: list[Node] = getattr(self.contents, f"{kind}s")
+            for name, (_, origin) in left.items():
+                near = did_you_mean(name, [node.name for node in known])
+                raise ProjectError(
+                    f"there is no {kind.replace('_', ' ')} file for `{name}`",
+                    origin.location(".name"),
+                    near or f"add {name}.{ending}, or drop the entry",
+                )
+
+    # ── what every node has ───────────────────────────────────────────────────────────────────
+
+    def _layers(self, kind: str, file: File, *names: str) -> dict[str, Any]:
+        """Config of a node from its folders: its package's own, then the project's."""
+        config: dict[str, Any] = {}
+        for folders in self.around.folders:
+            place = (self.package.name, *file.folders, *names)
+            config = merge(config, folders.config(kind, place))
+        return config
+
+    def _common(self, file: File, name: str, origin: Origin | None) -> dict[str, Any]:
+        return {
+            "name": name,
+            "package": self.package.name,
+            "path": file.relative,
+            "origin": origin,
+        }
+
+    def _is_disabled(self, node: str, enabled: bool) -> bool:
+        if not enabled:
+            self.contents.disabled.add(node)
+        return not enabled
+
+    # ── files ─────────────────────────────────────────────────────────────────────────────────
+
+    def _macro(self, file: File) -> None:
+        text = documents.read(file.path)
+        self.contents.macros.append(nodes.MacroFile(self.package.name, file.path, text))
+
+    def _model(self, file: File) -> None:
+        name = file.stem
+        said, origin = self.models.pop(name, (said_as.ModelProperties(name=name), None))
+        own = merge({"meta": said.meta} if said.meta else {}, said.config)
+        if origin:
+            documents.decode(own, nodes.ModelConfig, origin.path, f"{origin.pointer}.config")
+        config = merge(self._layers("models", file, name), own)
+        node = f"model.{self.package.name}.{name}"
+        if self._is_disabled(node, config.get("enabled", True)):
+            return
+        self.contents.models.append(
+            nodes.Model(
+                **self._common(file, name, origin),
+                description=said.description.strip(),
+                file=file.path,
+                text=documents.read(file.path),
+                config=config,
+                columns=tuple(said.columns),
+            )
+        )
+        self._data_tests(said, file, origin, node)
+
+    def _seed(self, file: File) -> None:
+        name = file.stem
+        said, origin = self.seeds.pop(name, (said_as.ModelProperties(name=name), None))
+        own = merge({"meta": said.meta} if said.meta else {}, said.config)
+        if origin:
+            documents.decode(own, nodes.SeedConfig, origin.path, f"{origin.pointer}.config")
+        layers = merge(self._layers("seeds", file, name), own)
+        config = documents.convert(layers, nodes.SeedConfig)
+        node = f"seed.{self.package.name}.{name}"
+        if self._is_disabled(node, config.enabled):
+            return
+        at = origin or Origin(self.package.path, "$.seeds")
+        if len(config.delimiter) != 1:
+            raise ProjectError(
+                "a delimiter is one character", at.location(".config.delimiter"), "as in `;`"
+            )
+        header = read_header(file.path, config.delimiter, self.around.cache)
+        _check_column_types(config, header, file, at)
+        self.contents.seeds.append(
+            nodes.Seed(
+                **self._common(file, name, origin),
+                description=said.description.strip(),
+                tags=tag_tuple(config.tags),
+                meta=config.meta,
+                file=file.path,
+                config=config,
+                header=header,
+                columns=tuple(said.columns),
+            )
+        )
+        self._data_tests(said, file, origin, node)
+
+    def _singular_test(self, file: File) -> None:
+        if "generic" in file.folders:
+            self._macro(file)
+            return
+        name = file.stem
+        said, origin = self.singular.pop(name, (said_as.SingularTestProperties(name=name), None))
+        layers = merge(self._layers("data_tests", file, name), _own(said.config))
+        config = documents.convert(layers, nodes.DataTestConfig)
+        if config.enabled:
+            self.contents.data_tests.append(
+                nodes.DataTest(
+                    **self._common(file, name, origin),
+                    description=said.description.strip(),
+                    tags=tag_tuple(config.tags),
+                    meta=config.meta,
+                    config=config,
+                    file=file.path,
+                    text=documents.read(file.path),
+                )
+            )
+
+    # ── YAML ──────────────────────────────────────────────────────────────────────────────────
+
+    def _source(self, said: said_as.SourceProperties, file: File, pointer: str) -> None:
+        above = Origin(file.path, pointer)
+        for index, table in enumerate(said.tables):
+            at = Origin(file.path, f"{pointer}.tables[{index}]")
+            layers = self._layers("sources", file, said.name, table.name)
+            layers = merge(merge(layers, _of_source(said)), _of_source(table))
+            config = documents.convert(layers, nodes.SourceConfig)
+            name = f"{said.name}.{table.name}"
+            node = f"source.{self.package.name}.{name}"
+            if self._is_disabled(node, config.enabled):
+                continue
+            identifier = table.identifier or table.name
+            self.contents.sources.append(
+                nodes.Source(
+                    **self._common(file, name, at),
+                    description=(table.description or said.description).strip(),
+                    tags=tag_tuple(config.tags),
+                    meta=config.meta,
+                    source_name=said.name,
+                    table=table.name,
+                    schema=said.schema or said.name,
+                    identifier=identifier,
+                    external_location=self._external(((table, at), (said, above)), identifier),
+                    loaded_at_field=config.loaded_at_field,
+                    freshness=None if config.freshness is UNSET else config.freshness,
+                    columns=tuple(table.columns),
+                )
+            )
+            self._data_tests(table, file, at, node)
+
+    def _external(
+        self,
+        said: Iterable[tuple[said_as.SourceProperties | said_as.TableProperties, Origin]],
+        identifier: str,
+    ) -> str | None:
+        """What stands after FROM for a source in files: a quoted path, or the call as it is."""
+        for entry, origin in said:
+            for below, value in (
+                (".config.external_location", entry.config.external_location),
+                (".config.meta.external_location", entry.config.meta.get("external_location")),
+                (".meta.external_location", entry.meta.get("external_location")),
+            ):
+                if value is None:
+                    continue
+                text = str(value)
+                if "{{" in text:
+                    where, around = origin.location(below), self.around
+                    text = str(around.environment.fill(text, where, around.variables, False))
+                text = text.replace("{name}", identifier).replace("{identifier}", identifier)
+                return files.readable(self.package.root, text)
+        return None
+
+    def _data_tests(
+        self,
+        said: said_as.ModelProperties | said_as.TableProperties,
+        file: File,
+        origin: Origin | None,
+        attached: str,
+    ) -> None:
+        if origin is None:
+            return
+        common = self._common(file, "", origin) | {"path": self._relative(origin.path)}
+
+        def folders(name: str) -> dict[str, Any]:
+            return self._layers("data_tests", file, name)
+
+        self.contents.data_tests += tests.generic(said, origin, attached, common, folders)
+
+    def _relative(self, path: Path) -> str:
+        return str(path)[len(str(self.package.root)) + 1 :]
+
+    def _unit_test(self, said: said_as.UnitTestProperties, file: File, origin: Origin) -> None:
+        layers = merge(self._layers("unit_tests", file, said.name), _own(said.config))
+        config = documents.convert(layers, nodes.NodeConfig)
+        if not config.enabled:
+            return
+        overrides = said.overrides
+        if overrides.as_of is not None:
+            overrides = msgspec.structs.replace(overrides, as_of=str(overrides.as_of))
+        self.contents.unit_tests.append(
+            nodes.UnitTest(
+                **self._common(file, said.name, origin),
+                description=said.description.strip(),
+                tags=tag_tuple(config.tags),
+                meta=config.meta,
+                model=said.model,
+                given=tuple(said.given),
+                expect=said.expect,
+                overrides=overrides,
+            )
+        )
+
+    def _plain(self, kind: str, said: Any, file: File, origin: Origin, index: int) -> None:
+        """A persona, goal, purpose, channel or audience."""
+        own = merge({"meta": said.meta} if said.meta else {}, _own(said.config))
+        layers = merge(self._layers(kind, file, said.name), own)
+        config = documents.convert(layers, nodes.NodeConfig)
+        if self._is_disabled(f"{kind[:-1]}.{self.package.name}.{said.name}", config.enabled):
+            return
+        common = {
+            **self._common(file, said.name, origin),
+            "description": said.description.strip(),
+            "tags": tag_tuple(config.tags),
+            "meta": config.meta,
+        }
+        getattr(self.contents, kind).append(_PLAIN[kind](said, common, index))
+
+    def _destinations(self) -> None:
+        path = self.package.path
+        mine: set[str] = set()
+        theirs = {destination.name for destination in self.contents.destinations}
+        for index, settings in enumerate(self.file.destinations):
+            at = f"$.destinations[{index}]"
+            said = documents.decode(settings, DestinationProperties, path, at)
+            if said.name in mine:
+                where = documents.locate(path, f"{at}.name")
+                raise ProjectError(f"the destination `{said.name}` is given twice", where)
+            mine.add(said.name)
+            if said.name in theirs:
+                continue
+            own = {k: v for k, v in settings.items() if k not in ("name", "type", "description")}
+            self.contents.destinations.append(
+                nodes.Destination(
+                    name=said.name,
+                    package=self.package.name,
+                    path=path.name,
+                    origin=Origin(path, at),
+                    description=said.description.strip(),
+                    type=said.type,
+                    settings=own,
+                )
+            )
+
+
+def _own(config: msgspec.Struct) -> dict[str, Any]:
+    """What a config in YAML says, without what it leaves out."""
+    found: dict[str, Any] = msgspec.to_builtins(config)
+    return found
+
+
+def _of_source(said: said_as.SourceProperties | said_as.TableProperties) -> dict[str, Any]:
+    """The config of a source or one of its tables; its older keys stand beside `config`."""
+    beside: dict[str, Any] = {}
+    for key in ("loaded_at_field", "freshness", "tags", "meta"):
+        value = getattr(said, key)
+        if value is not UNSET and (value or key == "freshness"):
+            beside[key] = msgspec.to_builtins(value)
+    return merge(beside, _own(said.config))
+
+
+def _audience(said: said_as.AudienceProperties, common: dict[str, Any], _: int) -> nodes.Audience:
+    columns = {
+        name: entry if isinstance(entry, str) else entry.column
+        for name, entry in said.fields.items()
+    }
+    return nodes.Audience(
+        **common,
+        goal=said.goal,
+        segments=tuple(said.segments),
+        exclude=tuple(said.exclude),
+        user_types=said.user_types == "all",
+        channel=said.channel,
+        purpose=said.purpose,
+        destination=said.destination,
+        key=said.key,
+        fields=tuple(columns.items()),
+    )
+
+
+_PLAIN: dict[str, Callable[[Any, dict[str, Any], int], Node]] = {
+    "personas": lambda said, common, index: nodes.Persona(
+        **common, label=said.label or said.name, segment=said.segment, position=index
+    ),
+    "goals": lambda said, common, _: nodes.Goal(**common),
+    "purposes": lambda said, common, _: nodes.Purpose(**common, basis=said.basis),
+    "channels": lambda said, common, _: nodes.Channel(
+        **common,
+        address=said.address,
+        reachable=said.reachable,
+        suppress=tuple(said.suppress),
+        needs_consent=said.consent == "required",
+    ),
+    "audiences": _audience,
+}
+
+
+def _check_column_types(
+    config: nodes.SeedConfig, header: tuple[str, ...], file: File, at: Origin
+) -> None:
+    for column in config.column_types:
+        if column not in header:
+            raise ProjectError(
+                f"column_types names `{column}`, which {file.path.name} does not have",
+                at.location(f".config.column_types.{column}"),
+                did_you_mean(column, header),
+            )

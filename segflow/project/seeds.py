@@ -1,0 +1,82 @@
+"""A CSV file in, its columns out, or the line that is wrong with it."""
+
+import csv
+import hashlib
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from msgspec import Struct
+
+from segflow.errors import Location, ProjectError
+from segflow.project import documents
+from segflow.project.cache import Cache
+
+
+class Findings(Struct, frozen=True):
+    """The header of a seed, and what is wrong at which line, None where nothing is."""
+
+    header: tuple[str, ...] = ()
+    message: str | None = None
+    line: int = 1
+
+
+def read_header(path: Path, delimiter: str, cache: Cache) -> tuple[str, ...]:
+    """The names of a seed's columns. The rows are looked through once for every new content.
+
+    Raises:
+        ProjectError: the header has no or doubled names, or a row has too many or too few cells.
+    """
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "blake2b").digest()
+    found = cache.get(["seed", digest, delimiter], Findings, lambda: _look_through(path, delimiter))
+    if found.message:
+        raise ProjectError(found.message, Location(path, found.line))
+    return found.header
+
+
+def _look_through(path: Path, delimiter: str) -> Findings:
+    csv.field_size_limit(sys.maxsize)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            return _look_at(lines, delimiter)
+    except UnicodeDecodeError:
+        # Reading it whole says at which line.
+        documents.read(path)
+        raise
+
+
+def _look_at(lines: TextIO, delimiter: str) -> Findings:
+    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+    line = 1
+    try:
+        header = tuple(cell.strip() for cell in next(reader, ()))
+        message = _wrong_header(header)
+        if message:
+            return Findings(message=message)
+        line = reader.line_num + 1
+        for row in reader:
+            if row and len(row) != len(header):
+                message = f"the row has {_cells(len(row))}, the header {len(header)}"
+                return Findings(message=message, line=line)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        return Findings(message=f"broken CSV: {error}", line=line)
+    return Findings(header)
+
+
+def _wrong_header(header: tuple[str, ...]) -> str | None:
+    if not any(header):
+        return "the seed is empty: its first line names the columns"
+    seen: set[str] = set()
+    for number, name in enumerate(header, 1):
+        if not name:
+            return f"column {number} has no name"
+        if name.lower() in seen:
+            return f"two columns are named `{name}`"
+        seen.add(name.lower())
+    return None
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell" if count == 1 else f"{count} cells"
