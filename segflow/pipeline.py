@@ -27,6 +27,7 @@ from segflow.engines.base import Engine, Session
 from segflow.errors import ProjectError, WorkspaceError
 from segflow.project.config import Environment, moment
 from segflow.project.load import Project, load
+from segflow.questions.emptiness import first_empty, why_nobody
 from segflow.questions.show import Table, show_node, show_query
 from segflow.report import Options, Report
 
@@ -158,13 +159,26 @@ def show(compiled: Compiled, options: Options, inline: str | None, limit: int) -
         return show_node(session, graph, chosen[0], limit)
 
 
-def statuses(compiled: Compiled) -> tuple[Path, dict[str, journal.Status]]:
-    """The published database and how fresh each relation is; none before the first run."""
-    engine = open_engine(compiled.project)
+@dataclass(frozen=True)
+class Inspection:
+    """What stands in the published database: how fresh, what is empty, and who is missing."""
+
+    database: Path
+    statuses: dict[str, journal.Status]
+    empty: list[str]
+    nobody: dict[str, str]
+
+
+def inspect(compiled: Compiled) -> Inspection:
+    """Look into the published database; there is nothing to see before the first run."""
+    engine, graph = open_engine(compiled.project), compiled.graph
     if not engine.exists():
-        return engine.location, {}
+        return Inspection(engine.location, {}, [], {})
     with published(engine) as session:
-        return engine.location, journal.statuses(session)
+        found = {n: s for n, s in journal.statuses(session).items() if n in graph.nodes}
+        empty = {n for n, status in found.items() if status.state == "empty" and status.run}
+        nobody = why_nobody(session, graph, compiled.compilation, empty)
+        return Inspection(engine.location, found, first_empty(graph, empty), nobody)
 
 
 def _build(
@@ -200,8 +214,10 @@ def _build(
         steps = [_step(result) for result in report.results]
         journal.record(session, _record(report, options), steps, set(graph.nodes))
         after = journal.statuses(session)
+        empty = {r.node for r in report.results if r.is_good and r.rows == 0}
+        report.empty = first_empty(graph, empty)
+        report.nobody = why_nobody(session, graph, compiled.compilation, empty)
     report.kept_since = {node: s.as_of for node, s in after.items() if s.state == "kept"}
-    report.nobody = _nobody(graph, report)
     return report
 
 
@@ -279,18 +295,6 @@ def _last_moment(session: Session, options: Options, otherwise: datetime) -> dat
     """The moment asked for, else that of the last run."""
     last = journal.last_run(session)
     return options.as_of or (last.as_of if last else otherwise)
-
-
-def _nobody(graph: Graph, report: Report) -> dict[str, list[str]]:
-    """Models without rows, each with the segments below it that have no members."""
-    empty = {m.segment for m in report.updated.movements if m.members == 0}
-    found = {}
-    for result in report.results:
-        if result.is_good and result.rows == 0 and result.kind == "model":
-            below = graph.descendants(result.node)
-            names = [name for name, segment in graph.segments.items() if segment.id in below]
-            found[result.name] = [name for name in names if name in empty]
-    return found
 
 
 def _git_commit(root: Path) -> str | None:

@@ -33,7 +33,8 @@ class Report:
     """What a command did.
 
     `results` are those of all nodes, audiences too; `kept_since` says how old a node is
-    that is not up to date; `nobody` names empty models, each with the segments left without members.
+    that is not up to date; `empty` names models without rows, `nobody` says of each segment
+    without members what it lacks.
     """
 
     command: str
@@ -47,7 +48,8 @@ class Report:
     updated: Updated = field(default_factory=Updated)
     deliveries: list[Delivery] = field(default_factory=list)
     kept_since: dict[str, datetime | None] = field(default_factory=dict)
-    nobody: dict[str, list[str]] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    nobody: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -18,7 +18,7 @@ from segflow.engines.duckdb import DuckDB
 from segflow.pipeline import compile_project
 from segflow.project.config import Environment
 from segflow.report import Options
-from tests.conftest import MakeProject, Project
+from tests.conftest import SEGFLOW_YML, MakeProject, Project
 from tests.line import LINE, file, line, manifest
 
 CONSENTS = "seeds/agreed.csv"
@@ -165,10 +165,7 @@ def test_evidence_comes_before_contacts_but_never_for_the_address(project: MakeP
         }
     )
     built(made)
-    assert made.rows("select email from audiences.trial_mail") == [("a@x.example",)]
-    assert file(made, "trial_mail") == ("TO,S,R\na@x.example,evidence,true\n") or file(
-        made, "trial_mail"
-    ).startswith("email,")
+    assert file(made, "trial_mail") == "TO,S,R\na@x.example,evidence,true\n"
 
 
 def test_a_column_that_is_nowhere_fails_that_audience(project: MakeProject) -> None:
@@ -221,13 +218,13 @@ def test_reach(project: MakeProject) -> None:
     made = line(project)
     built(made)
     assert made.rows("from segments.reach order by all") == [
-        ("in_trial", "desk", 4, 4, 0),
+        ("in_trial", "desk", 4, 4, 4),
         ("in_trial", "email", 4, 2, 1),
         ("lately_active", "desk", 2, 2, 2),
         ("lately_active", "email", 2, 2, 2),
         ("unreachable", "desk", 1, 1, 1),
         ("unreachable", "email", 1, 0, 0),
-    ] or made.rows("select channel, permitted from segments.reach where channel = 'desk'")
+    ]
 
 
 def test_a_partial_run_builds_only_the_audiences_that_are_chosen(project: MakeProject) -> None:
@@ -235,10 +232,10 @@ def test_a_partial_run_builds_only_the_audiences_that_are_chosen(project: MakePr
     made.run()
     mail = file(made, "trial_mail")
     made.write({PEOPLE: LINE[PEOPLE].replace("a@x", "new@x")})
-    found = built(made, "--select", "contacts", "in_trial", "active_calls")
+    found = built(made, "--select", "people", "contacts", "in_trial", "active_calls")
     assert list(found) == ["active_calls"]
-    assert file(made, "trial_mail") == mail and "new@x" in file(made, "active_calls") or True
-    assert list(built(made, "--select", "destination:files")) == []
+    assert file(made, "trial_mail") == mail
+    assert "new@x" in file(made, "active_calls")
 
 
 # ── whatever the data ─────────────────────────────────────────────────────────────────────────
@@ -273,8 +270,6 @@ def basis(
     made = Project(tmp_path_factory.mktemp("audiences"))
     one = "select 'a' as contact_id, 'x' as email, true as is_reachable"
     two = "select 'a' as contact_id, 'email' as channel, 'marketing' as purpose, true as is_granted"
-    from tests.conftest import SEGFLOW_YML
-
     made.write(
         {"segflow.yml": SEGFLOW_YML, "models/contacts.sql": one, "models/consents.sql": two}
         | {
@@ -327,13 +322,6 @@ def expected(
     for one, channel, purpose, yes in statements:
         if channel == "email" and purpose == "marketing":
             said[one] = said.get(one, True) and yes is True
-
-    def same(one: str) -> list[str]:
-        return [
-            other
-            for other in address
-            if address[other] == address[one] and other is not None or other == one
-        ]
 
     def reason(one: str) -> str | None:
         if one in segments["out"]:

@@ -135,8 +135,9 @@ def test_debug_names_what_is_empty_and_who_is_missing_for_it(made: Project) -> N
     segment = "select cast(contact_id as varchar) as contact_id from {{ ref('stg_surveys') }}"
     made.write({"models/segments/promoters.sql": segment})
     out = made.run(*VARS).out
-    assert "stg_surveys has no rows, so nobody is in promoters" in out
-    assert "stg_surveys has no rows, so nobody is in promoters" in made.segflow("debug", *VARS).out
+    for text in (out, made.segflow("debug", *VARS).out):
+        assert "Empty     stg_surveys\n" in text
+        assert "Nobody    in promoters: stg_surveys has no rows\n" in text
 
 
 def test_compile_writes_sql_manifest_and_no_database(made: Project) -> None:

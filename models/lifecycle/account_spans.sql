@@ -44,10 +44,11 @@ numbered as (
         kind,
         started_at,
         ended_at,
+        -- by range, so that equal pieces get the same number
         sum(is_first) over (
             partition by account_id, kind
             order by started_at, reaches_to
-            rows between unbounded preceding and current row
+            range between unbounded preceding and current row
         ) as span_number
     from marked
 ),

@@ -307,33 +307,27 @@ def show(invocation: Invocation) -> int:
 def debug(invocation: Invocation) -> int:
     """Check that everything is in place, and what is empty."""
     compiled = invocation.compiled()
-    database, found = pipeline.statuses(compiled)
-    graph = compiled.graph
+    seen = pipeline.inspect(compiled)
+    graph, found = compiled.graph, seen.statuses
     facts = {
         "segflow": __version__,
         "python": sys.version.split()[0],
         "duckdb": version("duckdb"),
         "project": f"{compiled.project.name} in {compiled.project.root}",
-        "target": f"{compiled.project.target.name}, {database}",
+        "target": f"{compiled.project.target.name}, {seen.database}",
         "nodes": f"{len(graph.models)} models, {len(graph.segments)} segments,"
         f" {len(compiled.project.audiences)} audiences",
         "published": f"{len(found)} relations" if found else "nothing yet: segflow run",
     }
     for name, value in facts.items():
         invocation.screen.say(f"{name:<12}{value}")
-    empty = {}
-    for node, status in found.items():
-        if status.state == "empty" and status.kind == "model" and node in graph.nodes:
-            below = [n for n, s in graph.segments.items() if s.id in graph.descendants(node)]
-            nobody = [n for n in below if found.get(graph.segments[n].id, status).state == "empty"]
-            empty[graph.nodes[node].name] = nobody
-            so = f", so nobody is in {', '.join(nobody)}" if nobody else ""
-            invocation.screen.say(f"{'empty':<12}{graph.nodes[node].name} has no rows{so}")
-        elif status.state == "kept":
-            invocation.screen.say(
-                f"{'kept':<12}{status.relation} since {status.as_of}: {status.reason}"
-            )
-    invocation.answer({**facts, "empty": empty})
+    for status in found.values():
+        if status.is_behind:
+            since = f"kept since {status.as_of}" if status.as_of else "never built"
+            invocation.screen.say(f"{status.relation}  {since}: {status.reason}")
+    for line in render.emptiness(seen.empty, seen.nobody):
+        invocation.screen.say(line)
+    invocation.answer({**facts, "empty": seen.empty, "nobody": seen.nobody})
     return 0
 
 

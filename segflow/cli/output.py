@@ -43,6 +43,7 @@ def results_of(report: Report) -> dict[str, Any]:
         "stages": report.updated.stages,
         "audiences": report.updated.audiences,
         "deliveries": report.deliveries,
-        "empty": report.nobody,
+        "empty": report.empty,
+        "nobody": report.nobody,
         "warnings": report.warnings,
     }

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from segflow import __version__
+from segflow.audiences.audiences import Built
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, Step
 from segflow.build.runner import Result, Watch
@@ -165,9 +166,15 @@ def _nodes(report: Report) -> Iterator[str]:
         yield f"          {escape(test.message)}"
     if len(warned) > _SHOWN_WARNINGS:
         yield f"          … {len(warned) - _SHOWN_WARNINGS} more: target/run_results.json"
-    for name, segments in report.nobody.items():
-        so = f", so nobody is in {', '.join(segments)}" if segments else ""
-        yield f"Empty     {name} has no rows{so}"
+    yield from emptiness(report.empty, report.nobody)
+
+
+def emptiness(empty: list[str], nobody: dict[str, str]) -> Iterator[str]:
+    """Models without rows, and segments without members with what they lack."""
+    if empty:
+        yield f"Empty     {', '.join(empty)}"
+    for name, why in nobody.items():
+        yield f"Nobody    in {name}" + (f": {why}" if why else "")
 
 
 def _kept(report: Report, bad: list[Result]) -> str:
@@ -228,13 +235,16 @@ def _audiences(report: Report) -> Iterator[str]:
             "not delivered" if delivery is None else delivery.path or f"FAILED  {delivery.message}"
         )
         yield f"  {name:<30}{rows or 0:>10,}   {escape(where)}"
-        if name in built and built[name].held:
-            yield f"  {'':<30}{'':>10}   [dim]{_why(built[name].candidates, built[name].held)}[/]"
+        if name in built and built[name].rows < max(built[name].candidates, 1):
+            yield f"  {'':<30}{'':>10}   [dim]{_why(built[name])}[/]"
 
 
-def _why(candidates: int, held: dict[str, int]) -> str:
-    reasons = [f"{count:,} {_REASONS.get(name, name)}" for name, count in held.items()]
-    return f"of {candidates:,} members: {', '.join(reasons)}"
+def _why(built: Built) -> str:
+    """Why an audience has fewer rows than its segments have members."""
+    if not built.candidates:
+        return "its segments have no members"
+    reasons = [f"{count:,} {_REASONS.get(name, name)}" for name, count in built.held.items()]
+    return f"of {built.candidates:,} members: {', '.join(reasons)}"
 
 
 def _warnings(report: Report) -> Iterator[str]:

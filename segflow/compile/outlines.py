@@ -18,14 +18,16 @@ class Problem(Struct, frozen=True):
 class Outline(Struct, frozen=True):
     """What a SELECT shows from outside.
 
-    `columns` are lower case and in order, None where they cannot be known. `clocks` make the result
-    depend on when or how often it runs; `unstable` are calls whose ties differ between runs.
+    `columns` are lower case and in order, None where they cannot be known; `conditions` are the
+    names of columns that decide which rows there are. `clocks` make the result depend on when or
+    how often it runs; `unstable` are calls whose ties differ between runs.
     """
 
     columns: Columns | None = None
     problems: tuple[Problem, ...] = ()
     clocks: tuple[Problem, ...] = ()
     unstable: tuple[Problem, ...] = ()
+    conditions: frozenset[str] = frozenset()
 
 
 def outline(sql: str, known: Mapping[str, Columns | None]) -> Outline:

@@ -60,7 +60,9 @@ def outline(sql: str, known: Mapping[str, Columns | None]) -> Outline:
         return Outline(problems=(Problem("a model is one SELECT and nothing else", 0),))
     columns, problems = resolve(found[0], known)
     clocks, unstable = _calls(found[0], sql)
-    return Outline(columns, tuple(problems), tuple(clocks), tuple(unstable))
+    places = found[0].find_all(exp.Where, exp.Having, exp.Qualify)
+    asked = {column.name.lower() for place in places for column in place.find_all(exp.Column)}
+    return Outline(columns, tuple(problems), tuple(clocks), tuple(unstable), frozenset(asked))
 
 
 def _unparsed(sql: str, error: SqlglotError) -> Problem:
