@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -184,11 +185,13 @@ def _render_test(
     macro = f"test_{test.test}"
     if test.test not in graph.parser.library.tests:
         hint = did_you_mean(str(test.test), graph.parser.library.tests)
-        where = test.origin.location() if test.origin else None
-        raise ProjectError(f"unknown test `{test.test}`", where, hint)
+        place = test.origin.location() if test.origin else None
+        raise ProjectError(f"unknown test `{test.test}`", place, hint)
     model: Any = scope.this
     if test.config.where:
-        model = Relation("", "", f"(select * from {scope.this} where {test.config.where})")
+        path = test.origin.path if test.origin else Path(test.path)
+        where = graph.parser.render(test.config.where, path, scope, record)
+        model = Relation("", "", f"(select * from {scope.this} where {where})")
     arguments = {"model": model, **({"column_name": test.column} if test.column else {})}
     arguments |= {key: _argument(graph, value) for key, value in test.arguments.items()}
     _check_arguments(test, names[macro].arguments)
@@ -197,8 +200,8 @@ def _render_test(
     except ProjectError as error:
         missing = re.fullmatch(r"the argument (`\w+`) is missing", error.message)
         said = f"needs the argument {missing[1]}" if missing else f"fails: {error.message}"
-        where = test.origin.location() if test.origin else error.location
-        raise ProjectError(f"the test `{test.test}` {said}", where, error.hint) from None
+        place = test.origin.location() if test.origin else error.location
+        raise ProjectError(f"the test `{test.test}` {said}", place, error.hint) from None
 
 
 def _scope_of_test(graph: Graph, test: nodes.DataTest, catalog: Catalog | None) -> Scope:
