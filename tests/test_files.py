@@ -34,10 +34,11 @@ ODD = [
     None,
 ]
 AUDIENCE = """
+purposes: [{name: marketing}]
 channels: [{name: desk, address: contact_id, consent: none}]
 audiences:
   - {name: all, segments: [everybody], channel: desk, destination: files, key: contact_id,
-     fields: {odd: odd, amount: amount, at: seen_at, tags: tags, numbers: numbers, is_it: is_it, pair: pair}}
+     fields: {odd: odd, amount: amount, moment: seen_at, tags: tags, numbers: numbers, is_it: is_it, pair: pair}}
 """
 
 
@@ -65,7 +66,7 @@ def test_csv_is_harmless_and_reads_back(project: MakeProject) -> None:
     made.run()
     with (made.root / "exports/files/all.csv").open(encoding="utf-8", newline="") as lines:
         header, *rows = csv.reader(lines)
-    assert header == ["contact_id", "odd", "amount", "at", "tags", "numbers", "is_it", "pair"]
+    assert header == ["contact_id", "odd", "amount", "moment", "tags", "numbers", "is_it", "pair"]
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)
     found = {row[0]: row[1] for row in rows}
     for number, text in enumerate(ODD):
@@ -82,7 +83,7 @@ def test_jsonl_and_parquet_keep_values_as_they_are(project: MakeProject) -> None
     rows = [json.loads(text) for text in lines]
     assert [row["contact_id"] for row in rows] == sorted(row["contact_id"] for row in rows)
     assert [row["odd"] for row in reversed(rows)] == ODD
-    assert list(rows[0])[1:] == ["odd", "amount", "at", "tags", "numbers", "is_it", "pair"]
+    assert list(rows[0])[1:] == ["odd", "amount", "moment", "tags", "numbers", "is_it", "pair"]
     assert rows[0]["tags"] == ["=1", "b;c", None] and rows[0]["pair"] == {"k": "v"}
     made.write({"segflow.yml": SEGFLOW_YML.replace("format: csv", "format: parquet")})
     made.run()
@@ -196,6 +197,7 @@ MANY = {
     " ['x', range::varchar] as tags from range(150000)",
     "models/segments/everybody.sql": "select contact_id, n from {{ ref('contacts') }}",
     "models/audiences.yml": """
+purposes: [{name: marketing}]
 channels: [{name: desk, address: contact_id, consent: none}]
 audiences:
   - {name: as_csv, segments: [everybody], channel: desk, destination: csv, key: contact_id, fields: {n: n, tags: tags}}

@@ -155,8 +155,6 @@ _METHODS: dict[str, Callable[[Graph, str, str], bool]] = {
     "destination": _is("destination"),
     "persona": _is("persona"),
     "channel": _is("channel"),
-    "goal": _is("goal"),
-    "purpose": _is("purpose"),
     "unit_test": _is("unit_test"),
     "test": _is("test"),
 }

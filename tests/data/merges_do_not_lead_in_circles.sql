@@ -1,5 +1,5 @@
 {# Contact ids that were merged away and lead nowhere, because their merges go in a circle. #}
-with merges as (
+with contact_merges as (
     select * from {{ until_now(ref('stg_contact_merges'), 'merged_at') }}
 ),
 
@@ -7,11 +7,11 @@ merged_contacts as (
     select * from {{ ref('merged_contacts') }}
 )
 
-select merges.merged_contact_id
+select contact_merges.merged_contact_id
 
-from merges
+from contact_merges
 
 left join merged_contacts
-    on merges.merged_contact_id = merged_contacts.merged_contact_id
+    on contact_merges.merged_contact_id = merged_contacts.merged_contact_id
 
 where merged_contacts.merged_contact_id is null
