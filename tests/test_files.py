@@ -58,7 +58,9 @@ from (values {texts}) as t (contact_id, odd)""",
 
 
 def quoted(text: str | None) -> str:
-    return "null" if text is None else "'" + text.replace("'", "''") + "'"
+    if text is None:
+        return "null"
+    return "'" + text.replace("'", "''").replace("\r", "' || chr(13) || '") + "'"
 
 
 def test_csv_is_harmless_and_reads_back(project: MakeProject) -> None:
@@ -194,7 +196,7 @@ def test_what_cannot_be_written_fails_alone(project: MakeProject) -> None:
 
 MANY = {
     "models/contacts.sql": "select md5(range::varchar) as contact_id, range % 7 as n,"
-    " ['x', range::varchar] as tags from range(150000)",
+    " ['x', range::varchar] as tags from range(125000)",
     "models/segments/everybody.sql": "select contact_id, n from {{ ref('contacts') }}",
     "models/audiences.yml": """
 purposes: [{name: marketing}]
@@ -211,18 +213,16 @@ FORMATS = ("csv", "jsonl", "parquet")
 def test_the_same_moment_gives_the_same_bytes(tmp_path: Path) -> None:
     destinations = "".join(f"  - {{name: {f}, type: file, format: {f}}}\n" for f in FORMATS)
     yml = SEGFLOW_YML.replace("  - {name: files, type: file, format: csv}\n", destinations)
+    # more rows than one row group of Parquet holds
     found = []
-    for number, threads in enumerate(("1", "2", "7")):
-        made = Project(tmp_path / str(number))
+    for threads in ("1", "7"):
+        made = Project(tmp_path / threads)
         made.write({"segflow.yml": yml, **MANY})
-        if number:  # another history up to the moment
-            made.run("--as-of", "2026-06-30", "--threads", threads)
+        if threads == "7":  # another history up to this moment
+            made.run("--as-of", "2026-06-30", "--select", "contacts", "everybody")
         made.run("--threads", threads)
         found.append({f: (made.root / f"exports/{f}/as_{f}.{f}").read_bytes() for f in FORMATS})
-        made.run("--threads", threads)
-        again = {f: (made.root / f"exports/{f}/as_{f}.{f}").read_bytes() for f in FORMATS}
-        assert again == found[-1]
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
 
 
 # ── written whole or not at all ───────────────────────────────────────────────────────────────

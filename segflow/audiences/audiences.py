@@ -16,6 +16,9 @@ from segflow.project.nodes import Audience
 
 SCHEMA = "audiences"
 
+# Columns of candidates beside the audience's own; names that no tool has by chance.
+_CONTACT, _KEY, _PLACE = '"its contact"', '"its key"', '"its place"'
+
 # Tables with the names of their columns in lower case, by alias.
 Tables = dict[str, tuple[str, set[str]]]
 
@@ -60,12 +63,12 @@ def build_audience(session: Session, graph: Graph, audience: Audience) -> Built:
     with session.transaction():
         session.execute(
             f"create or replace table {relation_of(audience)} as"
-            f" select {listed} from {scratch} where held is null order by {quoted(key)}"
+            f" select {listed} from {scratch} where {HELD} is null order by {quoted(key)}"
         )
         if audience.description:
             text = literal(audience.description)
             session.execute(f"comment on table {relation_of(audience)} is {text}")
-    counts = session.rows(f"select held, count(*) from {scratch} group by held order by held")
+    counts = session.rows(f"select {HELD}, count(*) from {scratch} group by all order by all")
     session.execute(f"drop table {scratch}")
     held = {reason: count for reason, count in counts if reason is not None}
     rows = sum(count for reason, count in counts if reason is None)
@@ -83,7 +86,7 @@ def key_and_columns(audience: Audience) -> tuple[str, list[str]]:
 
 
 def _candidates(session: Session, graph: Graph, audience: Audience) -> str:
-    """A SELECT with one row per candidate: the audience's columns, and `held` with the reason."""
+    """A SELECT with one row per candidate: the audience's columns, and HELD with the reason."""
     channel = next(c for c in graph.project.channels if c.name == audience.channel)
     purpose = next(p for p in graph.project.purposes if p.name == audience.purpose)
     tables = _tables(session, graph, audience)
@@ -99,16 +102,22 @@ def _candidates(session: Session, graph: Graph, audience: Audience) -> str:
     selected = ", ".join(f"{value} as {quoted(name)}" for name, value in values.items())
     # One person with several contacts gets one message: an address counts however it is spelt.
     same = f"contacts.{ADDRESS}" if audience.key == channel.address else values[key]
-    columns = ", ".join(quoted(name) for name in names)
+    order = ", ".join((_CONTACT, *map(quoted, names)))
     return (
-        f"with candidates as (select members.contact_id as candidate, {same} as same,"
-        f" {_reason(audience, values[key])} as reason, {selected}"
+        f"with candidates as (select members.contact_id as {_CONTACT}, {same} as {_KEY},"
+        f" {_reason(audience, values[key])} as {HELD}, {selected}"
         f" from ({_members(audience)}) as members"
         f" left join ({permission_sql(graph, channel, purpose)}) as contacts"
-        f" on members.contact_id = contacts.contact_id{joins}{_exclusion(audience)})"
-        " select * exclude (candidate, same, reason), coalesce(reason, case when row_number() over"
-        f" (partition by reason is null, same order by candidate, {columns}) > 1"
-        " then 'same_key' end) as held from candidates"
+        f" on members.contact_id = contacts.contact_id{joins}{_exclusion(audience)}),"
+        f" shared as (select {_KEY} from candidates where {HELD} is null"
+        f" group by {_KEY} having count(*) > 1),"
+        " ranked as (select *,"
+        f" row_number() over (partition by {_KEY} order by {order}) as {_PLACE}"
+        f" from candidates where {HELD} is null and {_KEY} in (from shared))"
+        f" select * exclude ({_CONTACT}, {_KEY}) from candidates"
+        f" where {HELD} is not null or {_KEY} not in (from shared)"
+        f" union all select * exclude ({_CONTACT}, {_KEY}, {_PLACE})"
+        f" replace (case when {_PLACE} > 1 then 'same_key' end as {HELD}) from ranked"
     )
 
 

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from segflow.compile import checks
-from segflow.compile.connecting import argument_place
+from segflow.compile.connecting import said_at
 from segflow.compile.context import Catalog, Record, Scope, names_of
 from segflow.compile.graph import Graph, reference
 from segflow.compile.outlines import Columns, Outline, Problem, outline
@@ -189,11 +188,11 @@ def _render_test(
         raise ProjectError(f"unknown test `{test.test}`", place, hint)
     model: Any = scope.this
     if test.config.where:
-        path = test.origin.path if test.origin else Path(test.path)
-        where = graph.parser.render(test.config.where, path, scope, record)
+        where = _from_yaml(graph, test, "where", test.config.where, scope, record)
         model = Relation("", "", f"(select * from {scope.this} where {where})")
     arguments = {"model": model, **({"column_name": test.column} if test.column else {})}
-    arguments |= {key: _argument(graph, value) for key, value in test.arguments.items()}
+    for key, value in test.arguments.items():
+        arguments[key] = _from_yaml(graph, test, key, value, scope, record)
     _check_arguments(test, names[macro].arguments)
     try:
         return graph.parser.library.templates.call(macro, names, **arguments).strip()
@@ -226,11 +225,24 @@ def _check_arguments(test: nodes.DataTest, takes: tuple[str, ...] | None) -> Non
             otherwise = f"it takes {', '.join(known)}" if known else "it takes none"
             raise ProjectError(
                 f"the test `{test.test}` takes no argument `{name}`",
-                argument_place(test, name),
+                said_at(test, name),
                 hint or otherwise,
             )
 
 
-def _argument(graph: Graph, value: Any) -> Any:
+def _from_yaml(
+    graph: Graph, test: nodes.DataTest, key: str, value: Any, scope: Scope, record: Record
+) -> Any:
+    """What YAML says under `key`: a reference as its relation, Jinja in a text rendered."""
+    if isinstance(value, list):
+        return [_from_yaml(graph, test, key, item, scope, record) for item in value]
     called = reference(value)
-    return graph.relations[graph.target(called)] if called else value
+    if called:
+        return graph.relations[graph.target(called)]
+    if not isinstance(value, str) or "{{" not in value or test.origin is None:
+        return value
+    try:
+        return graph.parser.render(value, test.origin.path, scope, record)
+    except ProjectError as error:
+        error.location = said_at(test, key)
+        raise

@@ -20,6 +20,10 @@ from segflow.project.load import Project, place
 from segflow.project.nodes import DataTestConfig, Node
 
 
+# Where the arguments and the config of a generic test may stand in YAML.
+_BELOW = (".arguments", ".config", "")
+
+
 def build_graph(project: Project) -> Graph:
     """Parse every file and connect the nodes.
 
@@ -109,7 +113,7 @@ def _connect_test(graph: Graph, test: nodes.DataTest) -> nodes.DataTest | None:
     for key, value in test.arguments.items():
         called = reference(value)
         if called:
-            found[_target(graph, called, test, argument_place(test, key))] = None
+            found[_target(graph, called, test, said_at(test, key))] = None
     if test.id in graph.nodes:
         raise ProjectError(
             f"two tests are named `{test.name}`, also {place(graph.nodes[test.id])}",
@@ -128,11 +132,11 @@ def _with_own_config(test: nodes.DataTest, said: dict[str, Any]) -> nodes.DataTe
     return msgspec.structs.replace(test, config=config, tags=tags, meta=config.meta)
 
 
-def argument_place(test: nodes.DataTest, key: str) -> Location:
-    """The line of an argument of a generic test, which may stand below `arguments`."""
+def said_at(test: nodes.DataTest, key: str) -> Location:
+    """The line of a key of a generic test, which may stand below `arguments` or `config`."""
     if test.origin is None:
         return place(test)
-    spots = [test.origin.location(f".{test.test}{below}.{key}") for below in (".arguments", "")]
+    spots = [test.origin.location(f".{test.test}{below}.{key}") for below in _BELOW]
     return max(spots, key=lambda spot: spot.line or 0)
 
 

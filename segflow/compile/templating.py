@@ -51,7 +51,7 @@ class Templates:
             keep_trailing_newline=True,
         )
         self._marks = marks
-        self._compiled: dict[tuple[Path, bool], jinja2.Template] = {}
+        self._compiled: dict[tuple[Path, str], jinja2.Template] = {}
         self.globals: dict[str, Any] = {**self._environment.globals, "zip": zip, "set": set}
         del self.globals["lipsum"]
 
@@ -83,7 +83,7 @@ class Templates:
         return Macro(found)
 
     def _template(self, text: str, path: Path, of_macros: bool = False) -> jinja2.Template:
-        key = (path, of_macros)
+        key = (path, text)
         if key not in self._compiled:
             self._compiled[key] = self._compile(text, path, of_macros)
         return self._compiled[key]

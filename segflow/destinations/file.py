@@ -111,6 +111,8 @@ class File:
             return column
         if kind.endswith("[]"):
             items = f"list_transform({column}, lambda item: {_guarded('item')})"
+            if _HARMLESS.fullmatch(kind.removesuffix("[]")):
+                items = column
             return f"array_to_string({items}, ';') as {column}"
         return f"{_guarded(column)} as {column}"
 
