@@ -14,7 +14,7 @@ from segflow.audiences import audiences, user_types
 from segflow.audiences.permission import HELD, permission_sql
 from segflow.compile.graph import Graph
 from segflow.engines.base import Session
-from segflow.engines.duckdb import DuckDB
+from segflow.engines.duckdb import DuckDB, DuckDBSettings
 from segflow.pipeline import compile_project
 from segflow.project.config import Environment
 from segflow.report import Options
@@ -280,7 +280,7 @@ def basis(
     )
     options = Options("test", datetime(2026, 7, 1), made.root)
     graph = compile_project(options, Environment()).graph
-    engine = DuckDB({"path": "a.duckdb"}, made.root, 2)
+    engine = DuckDB(DuckDBSettings(path="a.duckdb"), made.root, 2)
     engine.open_run()
     with engine.session() as session:
         for schema in ("lifecycle", "segments", "audiences"):

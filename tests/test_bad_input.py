@@ -204,7 +204,9 @@ UNKNOWN = [
     ),
     Bad(
         "config key in SQL",
-        {CONTACTS: "{{ config(\n    materialized='view',\n    tag='x'\n) }}\nselect 1 as contact_id"},
+        {
+            CONTACTS: "{{ config(\n    materialized='view',\n    tag='x'\n) }}\nselect 1 as contact_id"
+        },
         "models/contacts.sql:3: unknown config key `tag`",
         "did you mean `tags`?",
     ),
@@ -522,7 +524,9 @@ COLUMNS = [
     ),
     Bad(
         "in column_types",
-        {"seeds/raw.yml": "seeds:\n  - name: raw\n    config:\n      column_types: {emial: text}\n"},
+        {
+            "seeds/raw.yml": "seeds:\n  - name: raw\n    config:\n      column_types: {emial: text}\n"
+        },
         "seeds/raw.yml:4: column_types names `emial`, which raw.csv does not have",
         "did you mean `email`?",
     ),
@@ -540,7 +544,5 @@ def test_an_audience(bad: Bad, project: MakeProject, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("bad", COLUMNS, ids=lambda bad: bad.name)
-def test_an_unknown_column(
-    bad: Bad, project: MakeProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_column(bad: Bad, project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     check(make(project, bad.new), bad, monkeypatch)

@@ -299,7 +299,11 @@ def test_a_model_waits_in_vain_for_what_its_test_reads(project: MakeProject) -> 
 def test_tests_run_on_what_is_published(project: MakeProject) -> None:
     made = project(with_test("kind", NO_NULLS.format("severity: warn")))
     made.run()
-    made.write({"tests/broken.sql": "select * from {{ ref('it') }} where cast('no' as int) = {{ var('x', 1) }}"})
+    made.write(
+        {
+            "tests/broken.sql": "select * from {{ ref('it') }} where cast('no' as int) = {{ var('x', 1) }}"
+        }
+    )
     outcome = made.segflow("test", "--output", "json")
     assert outcome.code == 1
     assert [t["status"] for t in outcome.json["results"]["tests"]] == ["warn", "error"]

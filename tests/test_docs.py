@@ -200,9 +200,9 @@ def test_make_targets_exist() -> None:
 
 
 def test_the_reference_is_what_the_code_is() -> None:
-    script = [sys.executable, str(DOCS / "generate.py"), "--check"]
+    script = [sys.executable, str(DOCS / "write_reference.py"), "--check"]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"run `python docs/generate.py`:\n{done.stderr}"
+    assert done.returncode == 0, f"run `python docs/write_reference.py`:\n{done.stderr}"
 
 
 def test_every_name_has_its_row(project: MakeProject) -> None:

@@ -90,9 +90,8 @@ def test_jsonl_and_parquet_keep_values_as_they_are(project: MakeProject) -> None
     made.write({"segflow.yml": SEGFLOW_YML.replace("format: csv", "format: parquet")})
     made.run()
     path = made.root / "exports/files/all.parquet"
-    found = duckdb.sql(
-        f"select odd, amount, tags from '{path}' order by contact_id desc"
-    ).fetchall()
+    query = f"select odd, amount, tags from '{path}' order by contact_id desc"
+    found = duckdb.connect().execute(query).fetchall()
     assert [row[0] for row in found] == ODD
     assert str(found[0][1]) == "-1.50" and found[0][2] == ["=1", "b;c", None]
     # the file in the former format is gone

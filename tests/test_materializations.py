@@ -287,3 +287,22 @@ def test_a_contract_is_kept_in_any_spelling_of_a_type(project: MakeProject) -> N
     )
     made.write({"models/it.yml": CONTRACT})
     made.run()
+
+
+def test_seeds_are_read_to_the_letter(project: MakeProject) -> None:
+    made = project(
+        {
+            "seeds/s.csv": 'id,said,on\n#1,"a ""b"", c",2026-01-01\n2,"two\nlines",\n3,,2026-01-03\n',
+            "seeds/none.csv": "id,name\n",
+            "seeds/semi.csv": "id;n\n1;1,5\n",
+            "seeds/semi.yml": "seeds: [{name: semi, config: {delimiter: ';', column_types: {n: VARCHAR}}}]",
+        }
+    )
+    made.run()
+    assert made.rows("select id, said, typeof(on) from seeds.s") == [
+        ("#1", 'a "b", c', "DATE"),
+        ("2", "two\nlines", "DATE"),
+        ("3", None, "DATE"),
+    ]
+    assert made.rows("from seeds.semi") == [(1, "1,5")]
+    assert made.rows("select count(*) from seeds.none") == [(0,)]

@@ -14,7 +14,7 @@ from segflow import journal
 from segflow.audiences import membership
 from segflow.build.evaluation import members_table
 from segflow.engines.base import Session
-from segflow.engines.duckdb import DuckDB
+from segflow.engines.duckdb import DuckDB, DuckDBSettings
 from tests.conftest import AS_OF, SEGFLOW_YML, MakeProject, Project
 from tests.line import LATER, NEXT_DAY, line, members
 
@@ -229,7 +229,7 @@ class Stays:
 
     def history(self) -> list[tuple[Any, ...]]:
         """Segment, contact, entered, left of every stay."""
-        stays = []
+        stays: list[tuple[Any, ...]] = []
         for name, moments in self.seen.items():
             entered: dict[str, datetime] = {}
             for moment in sorted(moments):
@@ -243,7 +243,7 @@ class Stays:
 
 @contextmanager
 def fresh_session(folder: Path) -> Iterator[Session]:
-    engine = DuckDB({"path": "m.duckdb"}, folder, 2)
+    engine = DuckDB(DuckDBSettings(path="m.duckdb"), folder, 2)
     engine.open_run()
     with engine.session() as session:
         journal.prepare(session)

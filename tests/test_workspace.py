@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.conftest import MakeProject, Project
+from tests.conftest import SEGFLOW_YML, MakeProject, Project
 
 SEGFLOW = Path(sys.executable).with_name("segflow")
 QUICK = {"models/it.sql": "select 1 as n"}
@@ -100,14 +100,14 @@ def test_an_interrupt_publishes_nothing(project: MakeProject, threads: str) -> N
 IN_MAIN_THREAD = """
 import os, signal, threading
 from pathlib import Path
-from segflow.engines.duckdb import DuckDB
+from segflow.engines.duckdb import DuckDB, DuckDBSettings
 
-engine = DuckDB({{"path": "m.duckdb"}}, Path({root!r}), 2)
+engine = DuckDB(DuckDBSettings("m.duckdb"), Path({root!r}), 2)
 engine.open_run()
 with engine.session() as session:
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
-        session.rows({sql!r})
+        session.rows("select count(*) from range(100000000) a, range(9999) b where a.range * b.range % 7 = 3")
     except KeyboardInterrupt:
         print("interrupted")
 engine.discard_run()
@@ -115,7 +115,7 @@ engine.discard_run()
 
 
 def test_an_interrupt_in_the_main_thread(tmp_path: Path) -> None:
-    script = IN_MAIN_THREAD.format(root=str(tmp_path), sql=SLOW)
+    script = IN_MAIN_THREAD.format(root=str(tmp_path))
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
@@ -184,8 +184,9 @@ def test_a_folder_is_no_database(project: MakeProject) -> None:
 def test_a_database_of_another_writer_keeps_its_tables(project: MakeProject) -> None:
     made = project(QUICK)
     made.database.parent.mkdir(parents=True)
-    with duckdb.connect(str(made.database)) as connection:
-        connection.execute("create schema raw; create table raw.mine as select 7 as n")
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{made.database}' as db (storage_version 'v1.4.0')")
+        connection.execute("create schema db.raw; create table db.raw.mine as select 7 as n")
     made.write(
         {
             "models/sources.yml": "sources: [{name: raw, tables: [{name: mine}]}]",
@@ -194,6 +195,19 @@ def test_a_database_of_another_writer_keeps_its_tables(project: MakeProject) -> 
     )
     made.run()
     assert made.rows("from lifecycle.it union all from raw.mine") == [(7,), (7,)]
+
+
+def test_a_file_that_older_readers_could_not_open_is_refused(project: MakeProject) -> None:
+    made = project(QUICK)
+    made.database.parent.mkdir(parents=True)
+    with duckdb.connect(
+        str(made.database), config={"storage_compatibility_version": "latest"}
+    ) as c:
+        c.execute("create table mine as select 7 as n")
+    published = made.database.read_bytes()
+    outcome = made.segflow("run")
+    assert outcome.code == 2 and "storage version" in outcome.err
+    assert made.database.read_bytes() == published and left_overs(made) == []
 
 
 # Whoever closes a file that DuckDB holds in the same process takes DuckDB's lock away.
@@ -242,3 +256,11 @@ def test_no_file_is_opened_that_duckdb_holds(project: MakeProject) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", ["segments", "Lifecycle"])
+def test_a_file_named_like_a_schema_is_refused(project: MakeProject, name: str) -> None:
+    made = project(QUICK, SEGFLOW_YML.replace("demo.duckdb", f"{name}.duckdb"))
+    outcome = made.segflow("run")
+    assert outcome.code == 2 and f"{name}.duckdb holds a schema `{name}`" in outcome.err
+    assert not made.database.with_name(f"{name}.duckdb").exists()

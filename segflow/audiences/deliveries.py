@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from segflow.audiences.audiences import key_and_columns, relation_of
 from segflow.destinations.file import File, FileSettings
 from segflow.engines.base import Engine, Session
-from segflow.errors import ProjectError, StepError
+from segflow.errors import ProjectError, StepError, did_you_mean
+from segflow.project import documents
 from segflow.project.load import Project
 from segflow.project.nodes import Audience, Destination
 
 FOLDER = "exports"
+_TYPES = ("file",)
 
 
 @dataclass(frozen=True)
@@ -100,16 +100,14 @@ def _built_by(session: Session, relation: str) -> tuple[int, datetime]:
 
 def _open(project: Project, node: Destination) -> File:
     folder = project.root / FOLDER / node.name
-    if node.type != "file":
+    origin = node.origin
+    assert origin is not None
+    if node.type not in _TYPES:
         raise ProjectError(
             f"unknown type `{node.type}` of the destination `{node.name}`",
-            node.origin.location(".type") if node.origin else None,
-            "there is: file",
+            origin.location(".type"),
+            did_you_mean(node.type, _TYPES) or f"there is: {', '.join(_TYPES)}",
         )
-    try:
-        settings = msgspec.convert(node.settings, FileSettings)
-    except msgspec.ValidationError as error:
-        where = node.origin.location() if node.origin else None
-        raise ProjectError(f"the destination `{node.name}`: {error}", where) from None
+    settings = documents.decode(node.settings, FileSettings, origin.path, origin.pointer)
     audiences = frozenset(a.name for a in project.audiences if a.destination == node.name)
     return File(settings, folder, audiences)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from segflow.engines.base import Engine, Session
 from segflow.errors import ProjectError, WorkspaceError, did_you_mean
+from segflow.project import documents
+from segflow.project.config import FILE_NAME
 from segflow.project.load import Project
 
 
@@ -28,16 +30,12 @@ def open_engine(project: Project, threads: int | None = None) -> Engine:
             project.location(f"{at}.type"),
             did_you_mean(kind, found) or f"there is: {', '.join(sorted(found))}",
         )
-    where = project.location(at)
-    settings = project.environment.fill(target.settings, where, project.vars, secret=True)
-    try:
-        engine: Engine = found[kind].load()(
-            settings, project.root, threads or target.properties.threads
-        )
-    except ProjectError as error:
-        error.location = error.location or where
-        raise
-    return engine
+    fill = project.environment.fill
+    settings = fill(target.settings, project.location(at), project.vars, secret=True)
+    plug_in: type[Engine] = found[kind].load()
+    path = project.packages[0].root / FILE_NAME
+    decoded: object = documents.decode(settings, plug_in.Settings, path, at)
+    return plug_in(decoded, project.root, threads or target.properties.threads)
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from segflow.project.folders import merge
 from segflow.project.load import Project, place
 from segflow.project.nodes import DataTestConfig, Node
 
-
 # Where the arguments and the config of a generic test may stand in YAML.
 _BELOW = (".arguments", ".config", "")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from segflow.errors import StepError
 
@@ -61,10 +61,12 @@ class Engine(Protocol):
     """A database that is built in private and published whole.
 
     Between `open_run` and `commit_run` or `discard_run` sessions work on the private copy, else
-    they read what was published.
+    they read what was published. `Settings` is the struct that a target's own keys are read as.
     """
 
-    def __init__(self, settings: dict[str, Any], root: Path, threads: int) -> None: ...
+    Settings: ClassVar[type]
+
+    def __init__(self, settings: Any, root: Path, threads: int) -> None: ...
 
     @property
     def location(self) -> Path:

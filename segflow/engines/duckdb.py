@@ -7,13 +7,12 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import duckdb
-from msgspec import Struct, ValidationError, convert
+from msgspec import Struct
 
 from segflow.engines.base import Column, EngineError, Row
-from segflow.errors import ProjectError, WorkspaceError
+from segflow.errors import WorkspaceError
 
 # Readers with DuckDB 1.4 and later, which most BI tools embed, can open this format.
 _FORMAT = "STORAGE_VERSION 'v1.4.0', RECOVERY_MODE no_wal_writes"
@@ -37,11 +36,10 @@ class DuckDBSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class DuckDB:
     """One database file, published by replacing it."""
 
-    def __init__(self, settings: dict[str, Any], root: Path, threads: int):
-        try:
-            self._settings = convert(settings, DuckDBSettings)
-        except ValidationError as error:
-            raise ProjectError(f"the target's settings are wrong: {error}") from None
+    Settings = DuckDBSettings
+
+    def __init__(self, settings: DuckDBSettings, root: Path, threads: int):
+        self._settings = settings
         self._path = root / self._settings.path
         self._copy = self._path.with_name(f"{self._path.name}.run-{os.getpid()}")
         self._threads = threads
@@ -138,7 +136,7 @@ class DuckDB:
             self.discard_run()
             raise WorkspaceError(
                 f"{self._path} cannot be opened: {_line(error)}",
-                hint="a newer DuckDB may have written it; update segflow, or name another path",
+                hint="name another path, or update segflow where a newer DuckDB wrote this file",
             ) from None
         self._connection = connection
 
@@ -214,7 +212,7 @@ class DuckDBSession:
         self.execute(
             f"CREATE OR REPLACE TABLE {relation} AS SELECT * FROM read_csv({_literal(str(path))},"
             f" header = true, delim = {_literal(delimiter)}, quote = '\"', escape = '\"',"
-            f" null_padding = false, sample_size = -1{options})"
+            f" comment = '', skip = 0, null_padding = false, sample_size = -1{options})"
         )
 
     def export(self, query: str, path: Path, file_format: str) -> int:

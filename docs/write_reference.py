@@ -1,7 +1,7 @@
 """The code and `words.yml` in, `docs/reference/` out: one page per subject.
 
-    python docs/generate.py             # write the pages
-    python docs/generate.py --check     # only say which are not what the code is
+    python docs/write_reference.py             # write the pages
+    python docs/write_reference.py --check     # only say which are not what the code is
 
 Names, types and defaults come from the code; the sentence beside each comes from `words.yml`.
 """
@@ -281,7 +281,7 @@ def main(arguments: list[str]) -> int:
     return 1 if problems else 0
 
 
-_COMMAND = "python docs/generate.py"
+_COMMAND = "python docs/write_reference.py"
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
