@@ -21,23 +21,24 @@ from segflow.project.load import Project
 def write_compiled(graph: Graph, compilation: Compilation) -> None:
     """One file per model and test below `target/compiled`, nothing where nothing has changed."""
     folder = graph.project.target_path / "compiled"
-    files: dict[Path, str] = {}
+    files: dict[str, str] = {}
     for node, compiled in compilation.models.items():
         model = graph.nodes[node]
-        files[folder / model.package / model.path] = compiled.sql
+        files[f"{model.package}/{model.path}"] = compiled.sql
     for node, sql in compilation.tests.items():
         test = graph.nodes[node]
-        files[folder / test.package / "tests" / f"{test.name}.sql"] = sql
+        files[f"{test.package}/tests/{test.name}.sql"] = sql
     digest = hashlib.blake2b(repr(files).encode()).hexdigest()
     marker = folder / ".digest"
     if marker.exists() and marker.read_text() == digest:
         return
     marker.unlink(missing_ok=True)
-    for left_over in set(folder.rglob("*.sql")) - files.keys():
+    paths = {folder / name: sql for name, sql in files.items()}
+    for left_over in set(folder.rglob("*.sql")) - paths.keys():
         left_over.unlink()
-    for parent in {path.parent for path in files}:
+    for parent in {path.parent for path in paths}:
         parent.mkdir(parents=True, exist_ok=True)
-    for path, sql in files.items():
+    for path, sql in paths.items():
         path.write_text(f"{sql}\n", "utf-8")
     marker.write_text(digest)
 

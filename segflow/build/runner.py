@@ -20,7 +20,7 @@ from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.parsing import ParsedModel
 from segflow.compile.relations import Relation, at, quoted
 from segflow.engines.base import Column, Engine, Session
-from segflow.errors import Location, SegflowError, StepError, WorkspaceError
+from segflow.errors import Location, SegflowError, StepError
 from segflow.project import nodes
 
 
@@ -164,21 +164,10 @@ def _prepare(plan: Plan, execution: Execution) -> None:
         _stores(test, execution) for step in plan.steps for test in _data_tests(step, execution)
     ):
         schemas.add(FAILURES_SCHEMA)
-    _check_file_name(execution.engine.location, schemas | {"segments", "audiences"})
     with execution.engine.session() as session:
         for schema in sorted(schemas):
             session.execute(f"create schema if not exists {quoted(schema)}")
         execution.standing = session.relations()
-
-
-def _check_file_name(database: Path, schemas: set[str]) -> None:
-    """Refuse a file whose name is that of a schema: whoever opens it finds both, and views break."""
-    if database.stem.lower() in {schema.lower() for schema in schemas}:
-        raise WorkspaceError(
-            f"{database.name} holds a schema `{database.stem}`: readers could not tell one name"
-            " from the other",
-            hint="give the target another `path`",
-        )
 
 
 def _run_step(step: Step, execution: Execution) -> Result:
