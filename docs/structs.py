@@ -1,4 +1,4 @@
-"""Structs and sentences in, tables of Markdown out: what `write_reference.py` builds its pages from."""
+"""Structs and sentences in, tables of Markdown out: what `write_reference.py` builds with."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

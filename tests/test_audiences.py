@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from segflow.audiences import audiences, user_types
 from segflow.audiences.permission import HELD, permission_sql
-from segflow.compile.graph import Graph
 from segflow.engines.base import Session
 from segflow.engines.duckdb import DuckDB, DuckDBSettings
 from segflow.pipeline import compile_project

@@ -1,5 +1,6 @@
 """Whatever is wrong ends in one message with file, line and mend; nothing is started or written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,19 +106,20 @@ class Bad:
     """
 
     name: str
-    new: dict[str, str | tuple[str, str]]
+    new: Mapping[str, str | tuple[str, str]]
     says: str
     hint: str | None = None
     command: tuple[str, ...] = ("compile",)
 
 
-def make(project: MakeProject, new: dict[str, str | tuple[str, str]]) -> Project:
+def make(project: MakeProject, new: Mapping[str, str | tuple[str, str]]) -> Project:
     files = dict(FILES)
-    for path, text in new.items():
-        if isinstance(text, tuple):
-            assert text[0] in FILES[path], f"{path} does not hold {text[0]!r}"
-            text = FILES[path].replace(*text, 1)
-        files[path] = text
+    for path, change in new.items():
+        if isinstance(change, str):
+            files[path] = change
+        else:
+            assert change[0] in FILES[path], f"{path} does not hold {change[0]!r}"
+            files[path] = FILES[path].replace(*change, 1)
     return project(files, files["segflow.yml"])
 
 
@@ -495,10 +497,8 @@ COLUMNS = [
         "in a macro of several lines",
         {
             "macros/checked.sql": "{% macro checked() %}\n  (\n    emial is not null\n  )\n{% endmacro %}",
-            CONTACTS: ("from ", "{% set unused = 1 %}\nfrom (select * from "),
             SEGMENT: ("where", "where {{ checked() }} and"),
-        }
-        | {CONTACTS: (REF, f"{REF}")},
+        },
         "macros/checked.sql:3: no table here has a column `emial`"
         " (called from models/segments/in_trial.sql:3)",
         "did you mean `email`?",

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pytest
 
 from segflow.destinations.file import File, FileSettings
 from tests.conftest import SEGFLOW_YML, MakeProject, Project

@@ -16,7 +16,7 @@ from segflow.build.evaluation import members_table
 from segflow.engines.base import Session
 from segflow.engines.duckdb import DuckDB, DuckDBSettings
 from tests.conftest import AS_OF, SEGFLOW_YML, MakeProject, Project
-from tests.line import LATER, NEXT_DAY, line, members
+from tests.line import LATER, NEXT_DAY, members
 
 HISTORY = (
     "select contact_id, entered_at::varchar, left_at::varchar from segments.membership_history"

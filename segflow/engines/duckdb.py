@@ -5,7 +5,9 @@ import fcntl
 import glob
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import duckdb
@@ -76,11 +78,14 @@ class DuckDB:
 
     def commit_run(self) -> None:
         try:
-            self._connected().execute("CHECKPOINT db")
+            with self.session() as session:
+                session.execute("CHECKPOINT db")
             self._close()
             _sync(self._copy)
             self._copy.replace(self._path)
             _sync(self._path.parent)
+        except EngineError as error:
+            raise EngineError(f"{self._path} was not published: {error.message}") from None
         except duckdb.Error as error:
             raise EngineError(f"{self._path} was not published: {_line(error)}") from None
         except OSError as error:
@@ -170,22 +175,29 @@ class DuckDBSession:
         self._cursor = cursor
 
     def execute(self, sql: str) -> None:
-        try:
-            self._cursor.execute(sql)
-        except duckdb.Error as error:
-            raise EngineError(_line(error)) from None
-        except RuntimeError as error:
-            raise _stopped(error) from None
+        self.rows(sql)
 
     def rows(self, sql: str) -> list[Row]:
-        return self.query(sql)[1]
-
-    def query(self, sql: str) -> tuple[list[str], list[Row]]:
-        self.execute(sql)
         try:
-            rows = self._cursor.fetchall()
+            if threading.current_thread() is threading.main_thread():
+                return self._rows_interruptibly(sql)
+            return self._cursor.execute(sql).fetchall()
         except duckdb.Error as error:
             raise EngineError(_line(error)) from None
+
+    def _rows_interruptibly(self, sql: str) -> list[Row]:
+        """Ctrl-C reaches the main thread only where it waits, so another one does the work."""
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(lambda: self._cursor.execute(sql).fetchall())
+            try:
+                return done.result()
+            except KeyboardInterrupt:
+                while wait([done], timeout=0.1).not_done:
+                    self._cursor.interrupt()
+                raise
+
+    def query(self, sql: str) -> tuple[list[str], list[Row]]:
+        rows = self.rows(sql)
         return [column[0] for column in self._cursor.description or []], rows
 
     def columns(self, query: str) -> list[Column]:
@@ -216,8 +228,8 @@ class DuckDBSession:
         )
 
     def export(self, query: str, path: Path, file_format: str) -> int:
-        self.execute(f"COPY ({query}) TO {_literal(str(path))} {_EXPORT[file_format]}")
-        return int(self._cursor.fetchall()[0][0])
+        found = self.rows(f"COPY ({query}) TO {_literal(str(path))} {_EXPORT[file_format]}")
+        return int(found[0][0])
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -229,11 +241,6 @@ class DuckDBSession:
                 self._cursor.execute("ROLLBACK")
             raise
         self.execute("COMMIT")
-
-
-def _stopped(error: RuntimeError) -> BaseException:
-    """DuckDB answers Ctrl-C in the main thread by an error of its own."""
-    return KeyboardInterrupt() if "interrupted" in str(error) else error
 
 
 def _sync(path: Path) -> None:
