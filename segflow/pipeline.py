@@ -236,7 +236,7 @@ def _check_file_name(compiled: Compiled, engine: Engine) -> None:
     seeds = [compiled.graph.relations[seed.id].schema for seed in compiled.project.seeds]
     schemas = {"segments", *models, *seeds}
     name = engine.location.stem
-    if name in schemas:
+    if name.lower() in {schema.lower() for schema in schemas}:
         raise ProjectError(
             f"readers of {engine.location.name} cannot tell the database from its schema `{name}`",
             compiled.project.location(f"$.targets.{compiled.project.target.name}.path"),

@@ -259,7 +259,7 @@ def test_no_file_is_opened_that_duckdb_holds(project: MakeProject) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("name", ["segments", "Lifecycle"])
+@pytest.mark.parametrize("name", ["segments", "lifecycle"])
 def test_a_file_named_like_a_schema_is_refused(project: MakeProject, name: str) -> None:
     made = project(QUICK, SEGFLOW_YML.replace("demo.duckdb", f"{name}.duckdb"))
     outcome = made.segflow("run")

@@ -84,9 +84,7 @@ class DuckDB:
             _sync(self._copy)
             self._copy.replace(self._path)
             _sync(self._path.parent)
-        except EngineError as error:
-            raise EngineError(f"{self._path} was not published: {error.message}") from None
-        except duckdb.Error as error:
+        except (EngineError, duckdb.Error) as error:
             raise EngineError(f"{self._path} was not published: {_line(error)}") from None
         except OSError as error:
             raise EngineError(f"{self._path} was not published: {error.strerror}") from None
@@ -260,7 +258,7 @@ def _copy(source: Path, copy: Path) -> None:
             shutil.copyfile(source, copy)
 
 
-def _line(error: duckdb.Error) -> str:
+def _line(error: Exception) -> str:
     """DuckDB's message in one line: without its heading, and without the statement."""
     text = str(error).partition("\nLINE ")[0].strip()
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
