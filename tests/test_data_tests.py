@@ -92,13 +92,6 @@ def test_a_combination_is_unique(project: MakeProject) -> None:
     assert result(made) == ("error", 1)
 
 
-SINGULAR = """
-{{ config(severity='error') if false }}
-select * from {{ ref('it') }} where id > {{ var('limit') }} and timestamp '2020-01-01' < {{ as_of() }}
-{% if execute %}{{ run_query('select 1').columns[0].values()[0] - 1 }} {% endif %}
-"""
-
-
 def test_singular_tests_read_vars_clock_and_several_models(project: MakeProject) -> None:
     made = project(
         {
@@ -198,22 +191,23 @@ def test_failures_are_kept_though_the_model_is_undone(project: MakeProject) -> N
     assert failures(made) == {"not_null_it_kind": [], "ids": []}
 
 
+SOURCE = """
+sources:
+  - name: files
+    tables:
+      - name: raw
+        config: {external_location: data.csv}
+        columns: [{name: id, data_tests: [{accepted_values: {values: [1], quote: false}}]}]
+"""
+
+
 def test_failures_of_sources_and_many_models_are_kept_at_any_number_of_threads(
     project: MakeProject,
 ) -> None:
     models = {f"models/m{n}.sql": "select 1 as id" for n in range(12)}
     tests = {f"tests/t{n}.sql": f"from {{{{ ref('m{n}') }}}}" for n in range(12)}
     made = project({**models, **tests, "data.csv": "id\n5\n"})
-    made.write(
-        {
-            "models/sources.yml": """
-sources:
-  - name: files
-    tables:
-      - {name: raw, external_location: data.csv, columns: [{name: id, data_tests: [{accepted_values: {values: [1]}}]}]}
-""".replace("external_location: data.csv", "config: {external_location: data.csv}")
-        }
-    )
+    made.write({"models/sources.yml": SOURCE})
     outcome = made.segflow("run", "--store-failures", "--threads", "6", "--output", "json")
     assert {status for status, _ in results(outcome).values()} == {"error"}
     assert len(results(outcome)) == len(failures(made)) == 13

@@ -141,12 +141,8 @@ def test_files_of_audiences_that_are_gone_or_renamed(project: MakeProject) -> No
             "models/audiences.yml": LINE["models/audiences.yml"]
             .replace("name: trial_mail", "name: trial_letters")
             .replace(
-                "destination: files, key: contact_id, purpose: service, fields: {seen",
-                "destination: elsewhere, key: contact_id, purpose: service, fields: {seen",
-            )
-            .replace(
-                "destination: files,\n     key: contact_id, purpose: service, fields: {seen",
-                "destination: elsewhere,\n     key: contact_id, purpose: service, fields: {seen",
+                "segments: [lately_active], channel: desk, destination: files",
+                "segments: [lately_active], channel: desk, destination: elsewhere",
             ),
             "segflow.yml": SEGFLOW_YML.replace(
                 "destinations:\n", "destinations:\n  - {name: elsewhere, type: file}\n"

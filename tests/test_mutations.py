@@ -13,7 +13,8 @@ from segflow.build.workspace import open_engine, published
 from segflow.compile.compiler import compile_graph
 from segflow.compile.connecting import build_graph
 from segflow.compile.graph import Graph
-from segflow.engines.base import Session
+from segflow.compile.relations import Relation
+from segflow.engines.base import Column, Session
 from segflow.project.load import load
 from tests.conftest import AS_OF, Project
 
@@ -76,12 +77,16 @@ def survivors(graph: Graph, session: Session, name: str) -> tuple[int, list[str]
     segment = graph.segments[name]
     tests = [t for t in graph.project.unit_tests if t.model == name]
     count, alive = 0, []
+
+    def describe(relation: Relation) -> list[Column]:
+        return session.columns(f"select * from {relation}")
+
     for count, (label, text) in enumerate(mutants(segment.model.text), 1):
         fields = {f: getattr(segment.model, f) for f in segment.model.__struct_fields__}
         file = Path(f"{segment.model.file}#{count}")
         mutant = type(segment.model)(**{**fields, "text": text, "file": file})
         graph.models[segment.id] = replace(segment, model=mutant)
-        results = [unit_test_result(session, graph, test, _NOW) for test in tests]
+        results = [unit_test_result(session, graph, test, _NOW, describe) for test in tests]
         graph.models[segment.id] = segment
         if all(result.status == "pass" for result in results):
             alive.append(label)

@@ -61,7 +61,7 @@ refusals as (
         on refused_addresses.address = contacts.email
     qualify row_number() over (
         partition by contacts.contact_id, refused_addresses.channel, refused_addresses.purpose
-        order by refused_addresses.recorded_at desc, refused_addresses.source
+        order by refused_addresses.recorded_at desc, refused_addresses.source asc
     ) = 1
 )
 

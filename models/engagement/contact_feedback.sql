@@ -10,7 +10,9 @@ surveys as (
 facts as (
     select
         {{ resolved('tickets.contact_id') }} as contact_id,
-        case when {{ happened('tickets.closed_at') }} is null then 1 else 0 end as open_ticket_count,
+        case
+            when {{ happened('tickets.closed_at') }} is null then 1 else 0
+        end as open_ticket_count,
         cast(null as timestamp) as survey_asked_at
     from tickets
 

@@ -20,7 +20,8 @@ histories as (
     select
         address,
         max(last_occurred_at) filter (where event_type = 'clicked') as last_clicked_at,
-        max(last_occurred_at) filter (where event_type in ('clicked', 'replied')) as last_reacted_at,
+        max(last_occurred_at) filter (where event_type in ('clicked', 'replied'))
+            as last_reacted_at,
         max(last_occurred_at) filter (
             where event_type in ('delivered', 'opened', 'clicked', 'replied')
         ) as last_arrived_at,

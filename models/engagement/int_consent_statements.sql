@@ -14,11 +14,11 @@ contacts as (
 resolved as (
     select
         {{ resolved('recorded.contact_id') }} as contact_id,
-        channel,
-        purpose,
+        recorded.channel,
+        recorded.purpose,
         coalesce(is_granted, false) as is_granted,
-        recorded_at,
-        source
+        recorded.recorded_at,
+        recorded.source
     from recorded
 ),
 
@@ -60,11 +60,11 @@ select
     source,
     contact_id is not null and row_number() over (
         partition by contact_id, channel, purpose
-        order by recorded_at desc, is_granted, source, address
+        order by recorded_at desc, is_granted asc, source asc, address asc
     ) = 1 as is_last_of_contact,
     address is not null and row_number() over (
         partition by address, channel, purpose
-        order by recorded_at desc, is_granted, source, contact_id
+        order by recorded_at desc, is_granted asc, source asc, contact_id asc
     ) = 1 as is_last_for_address
 
 from statements

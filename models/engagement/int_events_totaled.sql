@@ -25,15 +25,15 @@ actions as not materialized (
 )
 
 {% if is_incremental() -%}
-,
+    ,
 
-changed as (
-    select distinct
-        source_contact_id,
-        action
-    from actions
-    where {{ read_since_last('read_at') }}
-)
+    changed as (
+        select distinct
+            source_contact_id,
+            action
+        from actions
+        where {{ read_since_last('read_at') }}
+    )
 {%- endif %}
 
 select

@@ -1,5 +1,5 @@
 {# One row per contact id that was merged away, with the id that its person has now. #}
-with recursive merges as (
+with recursive contact_merges as (
     select * from {{ until_now(ref('stg_contact_merges'), 'merged_at') }}
 ),
 
@@ -8,16 +8,16 @@ chains as (
     select
         merged_contact_id,
         contact_id
-    from merges
+    from contact_merges
 
     union
 
     select
         chains.merged_contact_id,
-        merges.contact_id
+        contact_merges.contact_id
     from chains
-    inner join merges
-        on chains.contact_id = merges.merged_contact_id
+    inner join contact_merges
+        on chains.contact_id = contact_merges.merged_contact_id
 )
 
 select
@@ -26,9 +26,9 @@ select
 
 from chains
 
-left join merges
-    on chains.contact_id = merges.merged_contact_id
+left join contact_merges
+    on chains.contact_id = contact_merges.merged_contact_id
 
-where merges.merged_contact_id is null
+where contact_merges.merged_contact_id is null
 
 group by chains.merged_contact_id

@@ -13,21 +13,21 @@ products as (
 
 filled_carts as (
     select
-        cart_id,
+        carts.cart_id,
         {{ resolved('carts.contact_id') }} as contact_id,
-        updated_at,
-        item_count,
-        first_product_id,
-        currency,
-        total_amount,
-        total_value,
-        cart_url
+        carts.updated_at,
+        carts.item_count,
+        carts.first_product_id,
+        carts.currency,
+        carts.total_amount,
+        carts.total_value,
+        carts.cart_url
     from carts
     where
-        item_count >= 1
+        carts.item_count >= 1
         and {{ happened('ordered_at') }} is null
         -- a cart that was emptied may have been filled again
-        and (emptied_at is null or emptied_at < updated_at)
+        and (carts.emptied_at is null or carts.emptied_at < carts.updated_at)
 ),
 
 open_carts as (

@@ -22,18 +22,18 @@ subscribed as (
 )
 
 {% if is_incremental() -%}
-,
+    ,
 
-changed as (
-    select distinct date_trunc('week', occurred_on) as week
-    from daily_activity
-    where {{ read_since_last('read_at') }}
-),
+    changed as (
+        select distinct date_trunc('week', occurred_on) as week
+        from daily_activity
+        where {{ read_since_last('read_at') }}
+    ),
 
-changed_days as (
-    select cast(unnest(range(week, week + interval '7 days', interval '1 day')) as date) as day
-    from changed
-)
+    changed_days as (
+        select cast(unnest(range(week, week + interval '7 days', interval '1 day')) as date) as day
+        from changed
+    )
 {%- endif %}
 
 select

@@ -12,7 +12,7 @@ ranked as (
         row_number() over (
             partition by account_id
             order by
-                state_rank,
+                state_rank asc,
                 plan_rank desc nulls last,
                 coalesce(paid_started_at, trial_started_at) desc,
                 subscription_id
@@ -29,7 +29,7 @@ ranked as (
                 state = 'trial' desc,
                 case when state = 'trial' then trial_ends_at end nulls last,
                 trial_ends_at desc nulls last,
-                subscription_id
+                subscription_id asc
         ) = 1 as is_trial_to_show
     from subscriptions
 )
@@ -46,7 +46,8 @@ select
     min(subscriptions.paid_started_at) as first_paid_at,
     case
         when min(ranked.best_rank) > 1
-            then max(subscriptions.ended_at) filter (where subscriptions.paid_started_at is not null)
+            then
+                max(subscriptions.ended_at) filter (where subscriptions.paid_started_at is not null)
     end as paid_until,
     max(subscriptions.period_ends_at) filter (where ranked.is_paid and ranked.is_next_to_renew)
         as period_ends_at,

@@ -9,12 +9,13 @@ contacts as (
 
 resolved as (
     select
-        order_id,
+        orders.order_id,
         {{ resolved('orders.contact_id') }} as contact_id,
-        cart_id,
-        total_value,
-        coalesce(discount_code is not null or discount_value > 0, false) as is_discounted,
-        ordered_at,
+        orders.cart_id,
+        orders.total_value,
+        coalesce(orders.discount_code is not null or orders.discount_value > 0, false)
+            as is_discounted,
+        orders.ordered_at,
         {{ happened('cancelled_at') }} as cancelled_at
     from orders
 )

@@ -69,7 +69,9 @@ select
     dated.plan_id,
     plans.plan_rank,
     plans.seat_limit,
-    plans.plan_rank < (select max(plans.plan_rank) from plans) as has_higher_plan,
+    plans.plan_rank < (
+        select max(all_plans.plan_rank) from plans as all_plans
+    ) as has_higher_plan,
     dated.state,
     case dated.state when 'paid' then 1 when 'trial' then 2 else 3 end as state_rank,
     dated.trial_started_at,

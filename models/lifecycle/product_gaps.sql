@@ -33,7 +33,7 @@ gaps as (
         )
     qualify row_number() over (
         partition by products_owned.account_id, product_affinities.other_product_id
-        order by product_affinities.owner_share desc, product_affinities.product_id
+        order by product_affinities.owner_share desc, product_affinities.product_id asc
     ) = 1
 ),
 
@@ -47,7 +47,7 @@ ranked as (
         owner_share,
         cast(row_number() over (
             partition by account_id
-            order by owner_share desc, product_id
+            order by owner_share desc, product_id asc
         ) as integer) as gap_rank
     from gaps
 )

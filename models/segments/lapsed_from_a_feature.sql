@@ -31,5 +31,5 @@ where feature_adoption.is_lapsed
 
 qualify row_number() over (
     partition by contacts.contact_id
-    order by feature_adoption.use_count desc, feature_adoption.feature_id
+    order by feature_adoption.use_count desc, feature_adoption.feature_id asc
 ) = 1

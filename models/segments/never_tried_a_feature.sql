@@ -33,5 +33,5 @@ where
 
 qualify row_number() over (
     partition by contacts.contact_id
-    order by features.adoption_rate desc, feature_adoption.feature_id
+    order by features.adoption_rate desc, feature_adoption.feature_id asc
 ) = 1

@@ -23,5 +23,5 @@ inner join new_product_matches
 
 qualify row_number() over (
     partition by contacts.contact_id
-    order by new_product_matches.launched_at desc, new_product_matches.product_id
+    order by new_product_matches.launched_at desc, new_product_matches.product_id asc
 ) = 1

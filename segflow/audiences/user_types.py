@@ -5,7 +5,6 @@ from segflow.audiences.permission import HELD, permission_sql
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.relations import literal
 from segflow.engines.base import Session
-from segflow.project.nodes import Purpose
 
 # Reach is what marketing could address; a project may give that purpose another basis.
 _MARKETING = "marketing"
@@ -46,10 +45,7 @@ def write_reach(session: Session, graph: Graph) -> dict[tuple[str, str], int]:
     Returns:
         Permitted members by segment and channel.
     """
-    purposes = {purpose.name: purpose for purpose in graph.project.purposes}
-    marketing = purposes.get(_MARKETING) or Purpose(
-        name=_MARKETING, package=graph.project.name, path="", basis="consent"
-    )
+    marketing = next(p for p in graph.project.purposes if p.name == _MARKETING)
     parts = [
         f"select segment, {literal(channel.name)} as channel, count(*) as members,"
         " count(*) filter (where contacts.contact_id is not null"

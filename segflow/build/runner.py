@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from segflow.build import materializations as making
@@ -52,8 +53,8 @@ class Execution:
     """What every step of one run shares.
 
     `kept` are the nodes that an earlier run could not bring up to date. `standing` says what there
-    is, `table` or `view`, by schema and name in lower case; `types` how the engine spells the types
-    that contracts name.
+    is, `table` or `view`, by schema and name in lower case; `described` which columns it has;
+    `types` how the engine spells the types that contracts name.
     """
 
     engine: Engine
@@ -66,7 +67,7 @@ class Execution:
     kept: frozenset[str] = frozenset()
     standing: dict[tuple[str, str], str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
-    key_types: dict[Relation, str | None] = field(default_factory=dict)
+    described: dict[Relation, list[Column]] = field(default_factory=dict)
 
     def stands(self, relation: Relation) -> str | None:
         """`table`, `view`, or None where there is no such relation."""
@@ -74,17 +75,13 @@ class Execution:
 
     def built(self, relation: Relation, kind: str) -> None:
         self.standing[relation.schema.lower(), relation.identifier.lower()] = kind
-        self.key_types.pop(relation, None)
+        self.described.pop(relation, None)
 
-    def key_type(self, session: Session, relation: Relation) -> str | None:
-        """The type of a relation's contact_id, asked once until it is built again."""
-        if relation not in self.key_types:
-            self.key_types[relation] = key_type(session.columns(f"select * from {relation}"))
-        return self.key_types[relation]
-
-
-def key_type(columns: list[Column]) -> str | None:
-    return next((kind for name, kind in columns if name.lower() == "contact_id"), None)
+    def columns(self, session: Session, relation: Relation) -> list[Column]:
+        """Names and types of a relation, asked once until it is built again."""
+        if relation not in self.described:
+            self.described[relation] = session.columns(f"select * from {relation}")
+        return self.described[relation]
 
 
 # Hears of the plan, then of every step's start and end.
@@ -139,8 +136,12 @@ def _roots(step: Step, results: dict[str, Result], execution: Execution) -> tupl
     A step stands without what only its tests read, unless that was never built at all.
     """
     roots = dict.fromkeys(node for node in step.outside if node in execution.kept)
-    relations = execution.graph.relations
-    missing = [node for node in step.follows if execution.stands(relations[node]) is None]
+    graph = execution.graph
+    missing = [
+        node
+        for node in step.follows
+        if graph.nodes[node].kind != "source" and not execution.stands(graph.relations[node])
+    ]
     for need in (*step.needs, *missing):
         if not results[need].is_good:
             roots.update(dict.fromkeys(results[need].because or (need,)))
@@ -254,8 +255,9 @@ def _model(session: Session, step: Step, execution: Execution, blank: Result) ->
 
 def _unit_tests(session: Session, step: Step, execution: Execution) -> tuple[TestResult, ...]:
     found = [execution.graph.nodes[node] for node in step.unit_tests]
+    describe = partial(execution.columns, session)
     return tuple(
-        unit_test_result(session, execution.graph, test, execution.as_of)
+        unit_test_result(session, execution.graph, test, execution.as_of, describe)
         for test in found
         if isinstance(test, nodes.UnitTest)
     )
@@ -287,9 +289,13 @@ def _check_columns(session: Session, execution: Execution, model: ParsedModel, s
         making.check_contract(declared, columns, _types(session, execution, declared))
     contacts = execution.graph.relations.get(str(execution.graph.find(CONTACTS)))
     if model.is_segment and contacts and execution.stands(contacts):
-        key, wanted = key_type(columns), execution.key_type(session, contacts)
+        key, wanted = _key_type(columns), _key_type(execution.columns(session, contacts))
         if wanted and key != wanted:
             raise StepError(f"contact_id is {key} here and {wanted} in {contacts}")
+
+
+def _key_type(columns: list[Column]) -> str | None:
+    return next((kind for name, kind in columns if name.lower() == "contact_id"), None)
 
 
 def _types(

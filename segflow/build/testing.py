@@ -1,6 +1,7 @@
 """Tests on what was last published, outside any run."""
 
 from collections.abc import Callable
+from functools import partial
 
 from segflow.build import data_tests
 from segflow.build.catalog import test_sql
@@ -36,7 +37,7 @@ def _run(
     """One test; where it cannot run at all, it failed."""
     graph, as_of = execution.graph, execution.as_of
     if isinstance(test, nodes.UnitTest):
-        return unit_test_result(session, graph, test, as_of)
+        return unit_test_result(session, graph, test, as_of, partial(execution.columns, session))
     try:
         sql = test_sql(session, graph, execution.compilation, test, as_of)
         return data_tests.run_tests(session, [(test, sql)])[0]

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -23,13 +24,19 @@ _INPUT = re.compile(
 Rows = list[dict[str, Any]]
 
 
-def unit_test_result(session: Session, graph: Graph, test: UnitTest, as_of: datetime) -> TestResult:
+# Names and types of a relation as it stands; raises EngineError where there is none.
+Describe = Callable[[Relation], list[Column]]
+
+
+def unit_test_result(
+    session: Session, graph: Graph, test: UnitTest, as_of: datetime, describe: Describe
+) -> TestResult:
     """Run a model on given rows and compare what comes out, on the columns that are expected.
 
     Other rows, or a test that gives what the model does not take, make it an `error`.
     """
     try:
-        _run(session, graph, test, as_of)
+        _run(session, graph, test, as_of, describe)
     except SegflowError as error:
         where = error.location or _origin(test)
         message = StepError(f"unit test `{test.name}`: {error.message}", where, error.hint)
@@ -41,7 +48,9 @@ def _origin(test: UnitTest) -> Location | None:
     return test.origin.location() if test.origin else None
 
 
-def _run(session: Session, graph: Graph, test: UnitTest, as_of: datetime) -> None:
+def _run(
+    session: Session, graph: Graph, test: UnitTest, as_of: datetime, describe: Describe
+) -> None:
     model = graph.models[graph.parents[test.id][0]]
     now = moment(test.overrides.as_of) if test.overrides.as_of else as_of
     given: dict[str, Relation] = {}
@@ -71,7 +80,7 @@ def _run(session: Session, graph: Graph, test: UnitTest, as_of: datetime) -> Non
             relation, columns = model.relation, session.columns(select(incremental=False))
         else:
             relation = _input(graph, item)
-            columns = [] if item.format == "sql" else _columns(session, graph, relation)
+            columns = [] if item.format == "sql" else _columns(graph, relation, describe)
         _give(session, columns, table, item)
         given[str(relation)] = table
     sql = select(bool(test.overrides.macros.get("is_incremental", False)))
@@ -106,10 +115,10 @@ def _give(session: Session, columns: list[Column], table: Relation, item: GivenP
     session.execute(f"create or replace temp table {table.identifier} as {_values(rows, columns)}")
 
 
-def _columns(session: Session, graph: Graph, relation: Relation) -> list[Column]:
+def _columns(graph: Graph, relation: Relation, describe: Describe) -> list[Column]:
     """Names and types of a relation: as it stands, else as its contract says."""
     with contextlib.suppress(EngineError):
-        return session.columns(f"select * from {relation}")
+        return describe(relation)
     for parsed in graph.models.values():
         if parsed.relation == relation and parsed.model.columns:
             return [(c.name, c.data_type or "varchar") for c in parsed.model.columns]
@@ -136,13 +145,23 @@ def _rows(rows: Rows | str | None, form: str) -> Rows:
 
 def _values(rows: Rows, columns: list[Column]) -> str:
     """A SELECT of the rows, each value cast to its column's type; what a row omits is null."""
-    names = ", ".join(quoted(name) for name, _ in columns)
-    lines = [
-        f"({', '.join(f'cast({_literal(row.get(n.lower()))} as {kind})' for n, kind in columns)})"
-        for row in rows or [{}]
-    ]
+    used = {name for row in rows for name in row}
+    lines = []
+    for row in rows or [{}]:
+        cells = [
+            f"cast({_literal(row.get(name.lower()))} as {kind})"
+            for name, kind in columns
+            if name.lower() in used
+        ]
+        lines.append(f"({', '.join(['0', *cells])})")
+    names = ['"its row"', *(quoted(name) for name, _ in columns if name.lower() in used)]
+    selected = ", ".join(
+        quoted(name) if name.lower() in used else f"cast(null as {kind}) as {quoted(name)}"
+        for name, kind in columns
+    )
     limit = "" if rows else " limit 0"
-    return f"select * from (values {', '.join(lines)}) as given ({names}){limit}"
+    values = f"(values {', '.join(lines)}) as given ({', '.join(names)})"
+    return f"select {selected} from {values}{limit}"
 
 
 def _literal(value: Any) -> str:

@@ -12,10 +12,14 @@ def main() -> None:
     if arguments == ["--version"]:
         sys.stdout.write(f"segflow {__version__}\n")
         return
-    # Scripts ask for the version often; only a real command waits for the whole house to load.
-    from segflow.cli.commands import cli
+    try:
+        # Scripts ask for the version often; only a real command waits for the whole house to load.
+        from segflow.cli.commands import cli
 
-    sys.exit(cli(join_lists(arguments), standalone_mode=False) or 0)
+        sys.exit(cli(join_lists(arguments), standalone_mode=False) or 0)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
 
 
 def join_lists(arguments: list[str]) -> list[str]:

@@ -16,6 +16,8 @@ Known = Mapping[str, Columns | None]
 # Tables and views that segflow itself keeps in the schema `segments`.
 BUILT_IN_TABLES = {
     "memberships",
+    "closed_stays",
+    "evaluations",
     "membership_history",
     "membership_events",
     "sizes",
@@ -98,7 +100,7 @@ def _check(
 
 def _check_segment(segment: ParsedModel, columns: Columns | None) -> None:
     model = segment.model
-    if segment.relation.identifier in BUILT_IN_TABLES:
+    if segment.relation.identifier.lower() in BUILT_IN_TABLES:
         raise ProjectError(
             f"`segments.{model.name}` is a table of segflow's own; a segment cannot have its name",
             Location(model.file),

@@ -168,7 +168,7 @@ def _compile_test(graph: Graph, known: dict[str, Columns | None], test: nodes.Da
 
     parts = ["test", test.text, test.test, test.arguments, test.column, test.config.where]
     compiled = graph.parser.keep([*parts, test.name, relations, tables], CompiledSql, make)
-    for problem in compiled.outline.problems:
+    for problem in (*compiled.outline.problems, *compiled.outline.clocks):
         raise _located(problem, lambda p: _origin_in_test(graph, test, compiled.sql, p))
     return compiled.sql
 

@@ -68,7 +68,9 @@ def _add(graph: Graph, found: Iterable[Node]) -> None:
 def _check_relations(graph: Graph) -> None:
     seen: dict[str, Node] = {}
     for node in [*graph.project.seeds, *(m.model for m in graph.models.values())]:
-        text = str(graph.relations[node.id]).lower()
+        relation = graph.relations[node.id]
+        # DuckDB tells names apart without their case, in quotes or not.
+        text = f"{relation.schema}.{relation.identifier}".lower()
         if text in seen:
             raise ProjectError(
                 f"`{node.name}` and `{seen[text].name}` would both be {text}",

@@ -9,6 +9,7 @@ from segflow.errors import Location, ProjectError
 from segflow.project import documents
 from segflow.project.cache import Cache
 from segflow.project.config import (
+    FILE_NAME,
     Environment,
     Package,
     ProjectFile,
@@ -17,7 +18,7 @@ from segflow.project.config import (
     read_package,
 )
 from segflow.project.folders import Folders
-from segflow.project.nodes import Node
+from segflow.project.nodes import Node, Purpose
 from segflow.project.reader import Contents, Reader, Surroundings
 
 
@@ -93,6 +94,7 @@ def load(
         cache=Cache(root / packages[0].file.target_path / "cache.msgpack"),
     )
     _read(project)
+    _add_purposes(project)
     _check_names(project)
     return project
 
@@ -133,6 +135,15 @@ def _read(project: Project) -> None:
         around = Surroundings((*own, above), project.vars, project.environment, project.cache)
         Reader(package, around, project).read()
     project.warnings += above.unused()
+
+
+def _add_purposes(project: Project) -> None:
+    """Two grounds to write on are there in every project, unless it says otherwise of them."""
+    own = {purpose.name for purpose in project.purposes}
+    for name, basis in (("marketing", "consent"), ("service", "contract")):
+        if name not in own:
+            purpose = Purpose(name=name, package=project.name, path=FILE_NAME, basis=basis)
+            project.purposes.append(purpose)
 
 
 def _folders(package: Package, project: Project) -> Folders:
