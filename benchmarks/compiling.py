@@ -204,8 +204,8 @@ def measure(data: Path, small: bool, with_dbt: bool) -> Section:
     count = 60 if small else 1000
     folder = data / "thousand"
     edited = write_project(folder, count)
-    rounds = 1 if small else 5
-    samples = in_turn(_commands(folder, edited, with_dbt), rounds)
+    rounds, warm_ups = (1, 0) if small else (5, 1)
+    samples = in_turn(_commands(folder, edited, with_dbt), rounds, warm_ups)
     return Section(
         "b",
         f"Compile {count:,} models",

@@ -61,7 +61,7 @@ def measure(data: Path, small: bool, with_dbt: bool) -> Section:
         # Its unit tests of incremental models want the tables of a run before.
         timed(dbt.command("first dbt", translated, "build", "--exclude-resource-type", "unit_test"))
         commands.append(dbt.command("dbt", translated, "build", "--full-refresh"))
-    samples = in_turn(commands, 1 if small else 5)
+    samples = in_turn(commands, 1 if small else 3)
     seconds = company.seconds_per_node(folder)
     return Section(
         "a",

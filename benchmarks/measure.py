@@ -34,13 +34,10 @@ class Sample:
 Samples = dict[str, list[Sample]]
 
 
-def in_turn(commands: Sequence[Command], rounds: int) -> Samples:
-    """Time every command once per round, so that drift of the machine touches all alike.
-
-    A first round warms up and does not count; a single round is only a try and needs none.
-    """
+def in_turn(commands: Sequence[Command], rounds: int, warm_ups: int = 0) -> Samples:
+    """Time every command once per round, so that drift of the machine touches all alike."""
     samples: Samples = {command.name: [] for command in commands}
-    for number in range(-1 if rounds > 1 else 0, rounds):
+    for number in range(-warm_ups, rounds):
         for command in commands:
             sample = timed(command)
             _tell(command, sample, number)

@@ -50,7 +50,7 @@ def measure(data: Path, small: bool, with_dbt: bool) -> Section:
     day = company.run_command("the next day", folder, *arguments, kept=kept)
     seconds: dict[str, dict[str, float]] = {}
     commands = [_noting(full, folder, seconds), _noting(day, folder, seconds)]
-    samples = in_turn(commands, 1 if small else 5)
+    samples = in_turn(commands, 1 if small else 3)
     return Section(
         "d",
         "One more day on top of a year",

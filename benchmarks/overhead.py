@@ -53,7 +53,8 @@ def measure(data: Path, small: bool, with_dbt: bool) -> Section:
         folder = data / "trivial" / str(count)
         write_project(folder, count)
         commands += _commands(folder, with_dbt)
-    samples = in_turn(commands, 1 if small else 7)
+    rounds, warm_ups = (1, 1) if small else (7, 1)
+    samples = in_turn(commands, rounds, warm_ups)
     return Section(
         "c",
         f"Overhead per trivial model, of {many}",

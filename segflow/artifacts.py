@@ -36,7 +36,7 @@ def write_compiled(graph: Graph, compilation: Compilation) -> None:
     paths = {folder / name: sql for name, sql in files.items()}
     for left_over in set(folder.rglob("*.sql")) - paths.keys():
         left_over.unlink()
-    for parent in {path.parent for path in paths}:
+    for parent in {folder, *(path.parent for path in paths)}:
         parent.mkdir(parents=True, exist_ok=True)
     for path, sql in paths.items():
         path.write_text(f"{sql}\n", "utf-8")

@@ -204,6 +204,7 @@ def _build(
         frozenset(node for node, status in before.items() if status.is_behind),
     )
     threads = options.threads or project.target.properties.threads
+    write_artifacts(compiled, options)
     watch(plan)
     report.results = run_plan(plan, execution, threads, watch)
     with engine.session() as session:

@@ -437,9 +437,9 @@ AUDIENCES = [
     ),
     Bad(
         "purpose",
-        {TOOLS: ("purpose: marketing", "purpose: service")},
-        "models/tools.yml:12: unknown purpose `service`",
-        "there is: marketing",
+        {TOOLS: ("purpose: marketing", "purpose: servise")},
+        "models/tools.yml:12: unknown purpose `servise`",
+        "did you mean `service`?",
     ),
     Bad(
         "goal",

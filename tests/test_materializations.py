@@ -294,6 +294,7 @@ def test_seeds_are_read_to_the_letter(project: MakeProject) -> None:
         {
             "seeds/s.csv": 'id,said,on\n#1,"a ""b"", c",2026-01-01\n2,"two\nlines",\n3,,2026-01-03\n',
             "seeds/none.csv": "id,name\n",
+            "models/it.sql": "select * from {{ ref('none') }}",
             "seeds/semi.csv": "id;n\n1;1,5\n",
             "seeds/semi.yml": "seeds: [{name: semi, config: {delimiter: ';', column_types: {n: VARCHAR}}}]",
         }

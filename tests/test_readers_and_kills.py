@@ -149,11 +149,11 @@ CROWD = {
     "models/contacts.sql": (
         "select * from {{ ref('people') }} union all select 'n' || range, range || '@x.example',"
         " case when range % {{ var('share', 3) }} = 0 then 'trial' else 'active' end, range % 5 > 0"
-        " from range(30000)"
+        " from range(12000)"
     ),
     "models/consents.sql": (
         "select * from {{ ref('agreed') }} union all"
-        " select 'n' || range, 'email', 'marketing', range % 4 > 0 from range(30000)"
+        " select 'n' || range, 'email', 'marketing', range % 4 > 0 from range(12000)"
     ),
 }
 COMPARED = (

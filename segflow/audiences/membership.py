@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from segflow.build.evaluation import members_table
-from segflow.compile.relations import literal, timestamp
+from segflow.compile.relations import literal, quoted, timestamp
 from segflow.engines.base import SCRATCH, EngineError, Session
 from segflow.errors import WorkspaceError
 
@@ -101,6 +101,17 @@ def gone(session: Session, known: Iterable[str]) -> list[str]:
         f" where segment not in ({_listed([*known, ''])}) order by 1"
     )
     return [row[0] for row in rows]
+
+
+def drop_views(session: Session, known: Iterable[str]) -> None:
+    """Drop the views of segments that the project no longer has."""
+    former = session.rows(
+        "select distinct segment from segments.evaluations"
+        f" where segment not in ({_listed([*known, ''])})"
+    )
+    for (name,) in former:
+        if session.relation_type("segments", name) == "view":
+            session.execute(f"drop view segments.{quoted(name)}")
 
 
 def update(

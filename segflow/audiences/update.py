@@ -52,6 +52,8 @@ def update_audiences(
     membership.prepare(session, types["contact_id"])
     evaluated = [name for name in plan.segments if graph.segments[name].id not in standing]
     removed = membership.gone(session, graph.segments) if plan.is_whole else []
+    if plan.is_whole:
+        membership.drop_views(session, graph.segments)
     updated.movements = membership.update(session, evaluated, removed, *run)
     user_types.write_user_types(session, graph)
     reach = user_types.write_reach(session, graph)

@@ -6,18 +6,18 @@ from segflow.errors import StepError
 
 
 def members_table(segment: str) -> str:
-    """Where the contacts of a segment lie while a run lasts: one column, `contact_id`."""
+    """Where the rows of a segment lie while a run lasts: contact_id and its evidence."""
     return f'{SCRATCH}."members of {segment}"'
 
 
 def evaluate(session: Session, segment: str, sql: str) -> int:
-    """Put the contacts of a segment aside, and count them.
+    """Put the rows of a segment aside, evidence included, and count them.
 
     Raises:
-        StepError: a contact_id comes twice, or is null.
+        StepError: a contact_id comes twice or is null, or a column of the evidence fails.
     """
     table = members_table(segment)
-    session.execute(f"create or replace table {table} as select contact_id from (\n{sql}\n)")
+    session.execute(f"create or replace table {table} as\n{sql}")
     rows, ids, named = session.rows(
         f"select count(*), count(distinct contact_id), count(contact_id) from {table}"
     )[0]

@@ -164,7 +164,6 @@ def cli() -> None:
 
 def _run(invocation: Invocation, then_deliver: bool) -> int:
     compiled = invocation.compiled()
-    pipeline.write_artifacts(compiled, invocation.options)
     with invocation.screen.progress() as watch, _log(compiled, invocation) as log:
         report = pipeline.run(compiled, invocation.options, log.also(watch), then_deliver)
     return _finish(invocation, compiled, report)
@@ -221,7 +220,6 @@ def retry(invocation: Invocation) -> int:
     """Go on with what the last run left behind, at the same moment."""
     invocation.options = pipeline.as_last_time(invocation.options, invocation.environment)
     compiled = invocation.compiled()
-    pipeline.write_artifacts(compiled, invocation.options)
     with invocation.screen.progress() as watch, _log(compiled, invocation) as log:
         report = pipeline.retry(compiled, invocation.options, log.also(watch))
     return _finish(invocation, compiled, report)

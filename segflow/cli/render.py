@@ -280,9 +280,9 @@ def _ending(report: Report) -> Iterator[str]:
         f" ({audiences} of them audiences). Nothing else waited for them."
     )
     late = [r.name for r in failed if r.kind == "source"]
-    when = f"when {', '.join(late)} has arrived" if late else "when it is mended"
+    when = f"when {', '.join(late)} arrived" if late else "when it is mended"
     command = "segflow deliver" if unsent and not failed else "segflow retry"
-    yield f"  {when:<34}{command}"
+    yield f"  {when:<32}  {command}"
 
 
 def table(names: list[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:

@@ -16,7 +16,9 @@ def copy_starter(folder: Path) -> None:
         ProjectError: the folder exists already, or its name cannot name a project.
     """
     if not re.fullmatch(r"[A-Za-z_]\w*", folder.name):
-        raise ProjectError(f"`{folder.name}` is no name for a project: letters, digits and _ only")
+        raise ProjectError(
+            f"`{folder.name}` is no name for a project: a letter first, then letters, digits and _"
+        )
     if folder.exists():
         raise ProjectError(f"{folder} exists already", hint="name a folder that does not")
     scratch = folder.with_name(f".{folder.name}.new")

@@ -35,6 +35,8 @@ _CLOCKS = {
     *("localtime", "localtimestamp", "pg_conf_load_time", "pg_postmaster_start_time", "today"),
     "transaction_timestamp",
 }
+# Words that turn into a moment where they are cast to one.
+_MOMENTS = {"now", "today", "tomorrow", "yesterday"}
 _RANDOM = {
     *("current_connection_id", "current_query_id", "current_transaction_id", "currval"),
     *("gen_random_uuid", "nextval", "random", "sample", "setseed", "setval", "txid_current"),
@@ -76,7 +78,7 @@ def _unparsed(sql: str, error: SqlglotError) -> Problem:
     lines = sql.splitlines(keepends=True)[: int(found.get("line") or 1) - 1]
     offset = sum(map(len, lines)) + int(found.get("col") or 0) - len(near)
     what = str(found.get("description")).splitlines()[0].rstrip(".").lower()
-    if "required keyword" in what:
+    if "required keyword" in what or "<token" in what:
         what = "something is missing"
     return Problem(f"SQL that does not parse: {what}, at `{near}`", max(offset, 0))
 
@@ -90,6 +92,9 @@ def _calls(query: exp.Expr, sql: str) -> tuple[list[Problem], list[Problem]]:
             name = node.name.lower()
             if name == "age" and len(node.expressions) == 1:
                 clocks.append(_clock(name, node, sql))
+        elif kind is exp.Cast and node.this.name.lower() in _MOMENTS and node.this.is_string:
+            name = node.this.name.lower()
+            clocks.append(_clock(name, node, sql))
         elif kind in _NAMES:
             name = _NAMES[kind]
         else:

@@ -138,7 +138,8 @@ class DuckDB:
             connection.close()
             self.discard_run()
             raise WorkspaceError(
-                f"{self._path} cannot be opened: {_line(error)}",
+                f"{self._path} cannot be opened: "
+                + _line(error).replace(str(path), str(self._path)),
                 hint="name another path, or update segflow where a newer DuckDB wrote this file",
             ) from None
         self._connection = connection

@@ -1,5 +1,6 @@
 """A folder in, a `Project` out: every file of the project and of the packages it builds on."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,14 +164,19 @@ def _check_names(project: Project) -> None:
         project.audiences,
         project.destinations,
     )
+    for node in (*project.audiences, *project.destinations):
+        if not re.fullmatch(r"\w[\w-]*", node.name):
+            raise ProjectError(
+                f"`{node.name}` is no name for a file: letters, digits, _ and - only", place(node)
+            )
     for group in groups:
         seen: dict[str, Node] = {}
         for node in group:
             if node.name in seen:
                 other = seen[node.name]
-                kind = node.kind.replace("_", " ")
+                kinds = sorted({f"{one.kind.replace('_', ' ')}s" for one in (node, other)})
                 raise ProjectError(
-                    f"two {kind}s are named `{node.name}`, also {place(other)}",
+                    f"two {' and '.join(kinds)} are named `{node.name}`, also {place(other)}",
                     place(node),
                     "rename one, or disable one with `enabled: false`",
                 )
