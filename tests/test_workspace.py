@@ -80,6 +80,7 @@ def test_a_second_run_says_who_holds_the_project(project: MakeProject) -> None:
 
 
 @pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.slow
 def test_an_interrupt_publishes_nothing(project: MakeProject, threads: str) -> None:
     made = project(QUICK)
     made.run()
