@@ -292,7 +292,7 @@ def test_a_contract_is_kept_in_any_spelling_of_a_type(project: MakeProject) -> N
 def test_seeds_are_read_to_the_letter(project: MakeProject) -> None:
     made = project(
         {
-            "seeds/s.csv": 'id,said,on\n#1,"a ""b"", c",2026-01-01\n2,"two\nlines",\n3,,2026-01-03\n',
+            "seeds/s.csv": 'id,said,day\n#1,"a ""b"", c",2026-01-01\n2,"two\nlines",\n3,,2026-01-03\n',
             "seeds/none.csv": "id,name\n",
             "models/it.sql": "select * from {{ ref('none') }}",
             "seeds/semi.csv": "id;n\n1;1,5\n",
@@ -300,7 +300,7 @@ def test_seeds_are_read_to_the_letter(project: MakeProject) -> None:
         }
     )
     made.run()
-    assert made.rows("select id, said, typeof(on) from seeds.s") == [
+    assert made.rows("select id, said, typeof(day) from seeds.s") == [
         ("#1", 'a "b", c', "DATE"),
         ("2", "two\nlines", "DATE"),
         ("3", None, "DATE"),

@@ -147,8 +147,9 @@ def _append(session: Session, relation: str, new: str, columns: list[str], keys:
 def _delete_insert(
     session: Session, relation: str, new: str, columns: list[str], keys: list[str]
 ) -> None:
-    same = " and ".join(f"old.{key} = new.{key}" for key in keys)
-    session.execute(f"delete from {relation} as old using {new} as new where {same}")
+    same = " and ".join(f"old.{key} = fresh.{key}" for key in keys)
+    fresh = f"(select distinct {', '.join(keys)} from {new}) as fresh"
+    session.execute(f"delete from {relation} as old using {fresh} where {same}")
     _append(session, relation, new, columns, keys)
 
 
