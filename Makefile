@@ -20,12 +20,12 @@ check: $(READY) ## format, lint, types, import contract, SQL lint
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests/data examples/*/models
+	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar macros models tests/data examples/*/models
 
 format: $(READY) ## rewrite Python and SQL in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/sqlfluff fix --processes 2 models tests/data examples/*/models
+	$(BIN)/sqlfluff fix --processes 2 macros models tests/data examples/*/models
 
 bench: $(READY) ## measure against plain duckdb and dbt; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

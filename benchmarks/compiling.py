@@ -209,9 +209,9 @@ def measure(data: Path, small: bool, with_dbt: bool) -> Section:
     return Section(
         "b",
         f"Compile {count:,} models",
-        "Models of 33 lines with two or three refs, each with a YAML file of its own and three data"
-        " tests, in ten folders. Cold: nothing is kept from before. One edit: a model changes that"
-        " others read.",
+        "Models of about 33 lines with two or three refs, each with a YAML file of its own and"
+        " three data tests, in ten folders. Cold: nothing is kept from before. One edit: a model"
+        " changes that others read.",
         ("what", "CPU", "wall", "memory", "dbt, CPU", "dbt / segflow", "budget"),
         tuple(_rows(samples)),
         _notes(samples),

@@ -92,4 +92,6 @@ def _notes(
         f"The nodes that take longest on the next day (in the full refresh): {', '.join(longest)}.",
         f"The incremental models alone, with their tests: {ratio:.2f} of their full refresh"
         f" ({', '.join(incremental)}).",
+        "What the next day cannot save: tables over all contacts and accounts, whatever happened,"
+        " and tests that read all of staging again. Without events they are most of a full run.",
     )

@@ -15,11 +15,11 @@ _HEAD = """\
 # Benchmark results
 
 Written by `make bench` (all parts) or `python -m benchmarks b` (one of a, b, c, d; `--small` for a
-try at tiny sizes, which is printed and not kept). Each command is a process of its own, run in
-turn with those it is compared to after all have been run before; CPU is user and system seconds together.
-Figures are medians, ratios are medians of the ratios within each round, memory is the largest peak.
-Where wall time and CPU disagree the CPU figure is the steadier one. "Plain duckdb" is a script that
-knows the finished statements and nothing else.
+try at tiny sizes, which is printed and not kept; `--no-dbt` to leave dbt out). Each command is a
+process of its own, run in turn with those it is compared to, after all have been run once. CPU is
+user and system seconds together. Figures are medians, ratios are medians of the ratios within each
+round, memory is the largest peak. Where wall time and CPU disagree, CPU is the steadier figure.
+"Plain duckdb" is a script that knows the finished statements and nothing else.
 """
 
 

@@ -3,5 +3,5 @@
     14 d 0 h is in, one second less is out.
 #}
 {% macro for_at_least(column, days) -%}
-{{ column }} <= {{ as_of() }} - interval '{{ days }} days'
+    {{ column }} <= {{ as_of() }} - interval '{{ days }} days'
 {%- endmacro %}

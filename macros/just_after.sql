@@ -3,5 +3,5 @@
     that lasts "at most so many days" ends. The run's clock counts whole seconds.
 #}
 {% macro just_after(column, days) -%}
-date_trunc('second', {{ column }}) + interval '{{ days }} days' + interval '1 second'
+    date_trunc('second', {{ column }}) + interval '{{ days }} days' + interval '1 second'
 {%- endmacro %}

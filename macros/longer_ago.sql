@@ -3,5 +3,5 @@
     30 d 0 h ago is out, 30 d 0 h 1 s ago is in.
 #}
 {% macro longer_ago(column, days) -%}
-{{ column }} < {{ as_of() }} - interval '{{ days }} days'
+    {{ column }} < {{ as_of() }} - interval '{{ days }} days'
 {%- endmacro %}

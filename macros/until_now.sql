@@ -3,9 +3,9 @@
     Rows without a time are left out: nobody knows that they have happened.
 #}
 {% macro until_now(relation, column) -%}
-(
-    select *
-    from {{ relation }}
-    where {{ column }} <= {{ as_of() }}
-) as known
+    (
+        select *
+        from {{ relation }}
+        where {{ column }} <= {{ as_of() }}
+    ) as known
 {%- endmacro %}

@@ -358,7 +358,7 @@ def expected(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    people=st.lists(PERSON, max_size=6, unique_by=lambda person: person[0] or object()),
+    people=st.lists(PERSON, max_size=6, unique_by=lambda person: person[0]),
     statements=st.lists(STATEMENT, max_size=8),
     segments=SEGMENTS,
 )

@@ -131,7 +131,6 @@ class Reader:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-@pytest.mark.slow
 def test_what_a_page_says_can_be_done(page: Path, starter: Project, tmp_path: Path) -> None:
     shutil.copytree(starter.root, tmp_path / "acme")
     reader = Reader(tmp_path / "acme")

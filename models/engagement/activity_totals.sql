@@ -1,4 +1,4 @@
-{# One row per contact and thing ever done: the use of a feature, or an event without one. #}
+{# One row per contact and thing ever done: a feature used, or an event without one. #}
 {{ config(materialized='view') }}
 
 with totaled as (

@@ -1,4 +1,4 @@
-{# One row per contact id as it was recorded, company day and kind of event, under the contact's id of today. #}
+{# One row per recorded contact id, company day and kind of event, with the contact's id of today. #}
 {{ config(materialized='view') }}
 
 with rolled_up as (

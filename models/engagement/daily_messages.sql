@@ -1,4 +1,4 @@
-{# One row per recorded contact id, address, channel, kind of message event, message and company day. #}
+{# One row per recorded contact id, address, channel, message event, message and company day. #}
 {{ config(materialized='view') }}
 
 with rolled_up as (

@@ -1,4 +1,4 @@
-{# One row per contact id as it was recorded, company day and kind of event: all that is kept of stg_events. #}
+{# One row per recorded contact id, company day and kind of event: stg_events added up. #}
 {{ config(
     materialized='incremental',
     incremental_strategy='delete+insert',

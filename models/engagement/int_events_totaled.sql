@@ -1,4 +1,4 @@
-{# One row per contact id as it was recorded and thing ever done: the use of a feature, or an event without one. #}
+{# One row per recorded contact id and thing ever done: a feature used, or an event without one. #}
 {{ config(
     materialized='incremental',
     incremental_strategy='delete+insert',

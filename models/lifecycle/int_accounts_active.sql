@@ -31,7 +31,7 @@ subscribed as (
     ),
 
     changed_days as (
-        select cast(unnest(range(week, week + interval '7 days', interval '1 day')) as date) as day
+        select unnest(range(week, week + interval '7 days', interval '1 day')) as company_day
         from changed
     )
 {%- endif %}
@@ -56,7 +56,9 @@ where
     and not contacts.is_internal
     and subscribed.first_paid_at is not null
     {% if is_incremental() -%}
-        and daily_activity.occurred_on in (select changed_days.day from changed_days)
+        and daily_activity.occurred_on in (
+            select cast(changed_days.company_day as date) from changed_days
+        )
     {%- endif %}
 
 group by

@@ -1,4 +1,4 @@
-{# One row per account with an order that stands: what it bought in the shop, all contacts together. #}
+{# One row per account with an order that stands: what all its contacts bought. #}
 with orders as (
     select * from {{ ref('int_orders_resolved') }}
 )

@@ -29,24 +29,24 @@ owned as (
 select
     owned.product_id,
     owned.product_name,
-    others.product_id as other_product_id,
-    others.product_name as other_product_name,
+    also_owned.product_id as other_product_id,
+    also_owned.product_name as other_product_name,
     cast(owned.owner_count as integer) as owner_count,
     cast(count(*) as integer) as shared_owner_count,
     cast(round(count(*) / owned.owner_count, 4) as decimal(5, 4)) as owner_share
 
 from owned
 
-inner join owned as others
+inner join owned as also_owned
     on
-        owned.account_id = others.account_id
-        and owned.product_id != others.product_id
+        owned.account_id = also_owned.account_id
+        and owned.product_id != also_owned.product_id
 
 group by
     owned.product_id,
     owned.product_name,
-    others.product_id,
-    others.product_name,
+    also_owned.product_id,
+    also_owned.product_name,
     owned.owner_count
 
 having
@@ -56,5 +56,5 @@ having
 -- the strongest ties are enough to find something to offer
 qualify row_number() over (
     partition by owned.product_id
-    order by count(*) desc, others.product_id
+    order by count(*) desc, also_owned.product_id
 ) <= {{ var('affinities_per_product') }}

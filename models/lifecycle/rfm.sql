@@ -24,7 +24,7 @@ cut_points as (
     select
         quantile_disc(last_order_at, [0.2, 0.4, 0.6, 0.8]) as recency,
         quantile_disc(orders_count, [0.2, 0.4, 0.6, 0.8]) as frequency,
-        quantile_disc(orders_value, [0.2, 0.4, 0.6, 0.8]) as money
+        quantile_disc(orders_value, [0.2, 0.4, 0.6, 0.8]) as monetary
     from bought
 ),
 
@@ -33,7 +33,7 @@ scored as (
         bought.account_id,
         {{ quintile('bought.last_order_at', 'cut_points.recency') }} as rfm_r,
         {{ quintile('bought.orders_count', 'cut_points.frequency') }} as rfm_f,
-        {{ quintile('bought.orders_value', 'cut_points.money') }} as rfm_m
+        {{ quintile('bought.orders_value', 'cut_points.monetary') }} as rfm_m
     from bought
     cross join cut_points
 ),

@@ -1,6 +1,4 @@
 {# One row per week and move from one stage to another, with how many contacts made it. #}
-{{ config(materialized='view') }}
-
 with stage_history as (
     select * from {{ ref('stage_history') }}
 ),

@@ -108,6 +108,7 @@ def _open(project: Project, node: Destination) -> File:
             origin.location(".type"),
             did_you_mean(node.type, _TYPES) or f"there is: {', '.join(_TYPES)}",
         )
-    settings = documents.decode(node.settings, FileSettings, origin.path, origin.pointer)
+    filled = project.environment.fill(node.settings, origin.location(), project.vars, secret=True)
+    settings = documents.decode(filled, FileSettings, origin.path, origin.pointer)
     audiences = frozenset(a.name for a in project.audiences if a.destination == node.name)
     return File(settings, folder, audiences)

@@ -98,27 +98,21 @@ def run_plan(plan: Plan, execution: Execution, threads: int, watch: Watch) -> li
     left = {step.node: step for step in plan.steps}
     running: dict[Future[Result], Step] = {}
     with ThreadPoolExecutor(threads) as pool:
-        try:
-            while left or running:
-                for step in _ready(left, running.values(), threads):
-                    del left[step.node]
-                    roots = _roots(step, results, execution)
-                    if roots:
-                        results[step.node] = _held(execution.graph, step, roots)
-                        watch(results[step.node])
-                    else:
-                        watch(step)
-                        running[pool.submit(_run_step, step, execution)] = step
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    step = running.pop(future)
-                    results[step.node] = future.result()
+        while left or running:
+            for step in _ready(left, running.values(), threads):
+                del left[step.node]
+                roots = _roots(step, results, execution)
+                if roots:
+                    results[step.node] = _held(execution.graph, step, roots)
                     watch(results[step.node])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            while running and wait(running, timeout=0.1).not_done:
-                execution.engine.interrupt()
-            raise
+                else:
+                    watch(step)
+                    running[pool.submit(_run_step, step, execution)] = step
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                step = running.pop(future)
+                results[step.node] = future.result()
+                watch(results[step.node])
     return [results[step.node] for step in plan.steps]
 
 

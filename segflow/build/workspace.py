@@ -54,14 +54,25 @@ def published(engine: Engine) -> Iterator[Session]:
         engine.discard_run()
 
 
+# The engines that work on a private copy at this moment.
+_building: list[Engine] = []
+
+
 @contextmanager
 def private_copy(engine: Engine) -> Iterator[None]:
     """Work on a private copy, which is thrown away unless it was published."""
-    engine.open_run()
+    _building.append(engine)
     try:
+        engine.open_run()
         yield
     finally:
+        _building.remove(engine)
         engine.discard_run()
+
+
+def abandon_runs() -> int:
+    """Remove all private copies, whoever works on them: the process ends. Returns how many."""
+    return sum(engine.abandon_run() for engine in _building)
 
 
 @contextmanager

@@ -123,9 +123,6 @@ def _command(name: str, *options: str) -> Callable[[Callable[..., int]], click.C
                 return function(invocation)
             except SegflowError as error:
                 return _fail(name, error, output, environment)
-            except KeyboardInterrupt:
-                click.echo("interrupted: nothing was published by this command", err=True)
-                return 130
 
         return cli.command(name)(_options(*options)(guarded))
 

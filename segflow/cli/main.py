@@ -1,10 +1,14 @@
 """The entry point: the version at once, everything else by way of `commands`."""
 
+import os
+import signal
 import sys
+import threading
 
 from segflow import __version__
 
 _LISTS = ("--select", "-s", "--exclude")
+_STOPS = {signal.SIGINT, signal.SIGTERM}
 
 
 def main() -> None:
@@ -12,14 +16,28 @@ def main() -> None:
     if arguments == ["--version"]:
         sys.stdout.write(f"segflow {__version__}\n")
         return
-    try:
-        # Scripts ask for the version often; only a real command waits for the whole house to load.
-        from segflow.cli.commands import cli
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    threading.Thread(target=_end_when_stopped, daemon=True).start()
+    # Scripts ask for the version often; only a real command waits for the whole house to load.
+    from segflow.cli.commands import cli
 
-        sys.exit(cli(join_lists(arguments), standalone_mode=False) or 0)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)
+    sys.exit(cli(join_lists(arguments), standalone_mode=False) or 0)
+
+
+def _end_when_stopped() -> None:
+    """End the process at the first Ctrl-C, wherever it is: every step can be killed at any instant.
+
+    An exception in the main thread would have to find its way through statements that are running,
+    and through libraries that make another error of it.
+    """
+    number = signal.sigwait(_STOPS)
+    workspace = sys.modules.get("segflow.build.workspace")
+    copies = workspace.abandon_runs() if workspace else 0
+    show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
+    said = "interrupted: nothing was published" if copies else "interrupted"
+    sys.stderr.write(f"{show_cursor}{said}\n")
+    sys.stderr.flush()
+    os._exit(128 + number)
 
 
 def join_lists(arguments: list[str]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.library import find_line
-from segflow.compile.outlines import Columns
+from segflow.compile.outlines import Columns, lowered
 from segflow.compile.parsing import ParsedModel
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import nodes
@@ -91,9 +91,9 @@ def _check(
     """Whether a table has columns that `node` asks for, each with its place in the node's YAML."""
     columns = known.get(table) if table else None
     for key, column in wanted:
-        if table and columns is not None and column.lower() not in columns:
+        if table and columns is not None and lowered(column) not in columns:
             where = node.origin.location(key) if node.origin else place(node)
-            hint = did_you_mean(column.lower(), columns)
+            hint = did_you_mean(lowered(column), columns)
             message = f"`{graph.nodes[table].name}` has no column `{column}`"
             raise ProjectError(message, where, hint)
 
@@ -122,10 +122,10 @@ def _check_audience(graph: Graph, audience: nodes.Audience, known: Known) -> Non
     columns = {name for table in tables for name in table or ()}
     columns |= set(_USER_TYPE if audience.user_types else ())
     for key, column in [("key", audience.key), *((f"fields.{n}", c) for n, c in audience.fields)]:
-        if column.lower() not in columns:
+        if lowered(column) not in columns:
             raise ProjectError(
                 f"the audience `{audience.name}` asks for `{column}`, which neither its segments"
                 " nor its contacts have",
                 audience.origin.location(f".{key}") if audience.origin else place(audience),
-                did_you_mean(column.lower(), columns),
+                did_you_mean(lowered(column), columns),
             )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from segflow.compile.outlines import Columns, Problem
+from segflow.compile.outlines import Columns, Problem, lowered
 from segflow.errors import did_you_mean
 
 # What DuckDB takes for a function without brackets, and what every table has besides its columns.
@@ -108,7 +108,7 @@ class _Resolver:
             return ctes
         found = dict(ctes)
         for cte in clause.expressions:
-            body, names, name = cte.this, cte.alias_column_names, cte.alias.lower()
+            body, names, name = cte.this, cte.alias_column_names, lowered(cte.alias)
             if clause.args.get("recursive") and isinstance(body, exp.SetOperation):
                 inside = self._with(body, {**found, name: None}, outer)
                 first = _named(names, self.query(body.this, inside, outer))
@@ -140,12 +140,20 @@ class _Resolver:
         joined = [*(node.args.get("joins") or []), *(node.args.get("laterals") or [])]
         for join in joined:
             self._join(join, frame, ctes)
-        frame.names |= {i.alias.lower() for i in node.expressions if isinstance(i, exp.Alias)}
+        frame.names |= set(_aliases(node))
+        columns = self._items(node, frame)
+        # ORDER BY can also name what the SELECT makes of `columns(…)`.
+        made = frame if columns is not None else _Frame(frame, {"#": None})
         for key, value in node.args.items():
             if key not in ("from_", "joins", "laterals", "with_", "sample", "kind"):
-                self._walk(value if isinstance(value, list) else [value], frame, ctes)
+                within = made if key == "order" else frame
+                self._walk(value if isinstance(value, list) else [value], within, ctes)
         for join in joined:
             self._walk([join.args.get("on")], frame, ctes)
+        return columns
+
+    def _items(self, node: exp.Select, frame: _Frame) -> Columns | None:
+        """The columns that the items of a SELECT become."""
         columns: list[str] = []
         is_whole = True
         for item in node.expressions:
@@ -159,14 +167,14 @@ class _Resolver:
         if isinstance(item, exp.Star):
             return self._starred(item, frame.star)
         if isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
-            plain = item.table.lower() if not item.args.get("db") else ""
+            plain = lowered(item.table) if not item.args.get("db") else ""
             return self._starred(item.this, frame.tables.get(plain))
         if _is_several(item):
             return None
         if isinstance(item, exp.Alias | exp.Column):
-            return (item.alias_or_name.lower(),)
+            return (lowered(item.alias_or_name),)
         if isinstance(item, exp.Dot) and isinstance(item.expression, exp.Identifier):
-            return (item.expression.name.lower(),)
+            return (lowered(item.expression.name),)
         return (_UNNAMED,)
 
     # ── tables ────────────────────────────────────────────────────────────────────────────────
@@ -179,7 +187,7 @@ class _Resolver:
         left = frame.star
         right = self._table(join.this, frame, ctes)
         merged = {
-            identifier.name.lower(): identifier for identifier in join.args.get("using") or []
+            lowered(identifier.name): identifier for identifier in join.args.get("using") or []
         }
         for name, identifier in merged.items():
             if not _may_have(right, name):
@@ -202,11 +210,11 @@ class _Resolver:
         for pivot in node.args.get("pivots") or []:
             columns, alias = None, pivot.alias or alias
         columns = _named(node.alias_column_names, columns)
-        key = alias.lower() or f"#{len(frame.tables)}"
+        key = lowered(alias) or f"#{len(frame.tables)}"
         # Two tables of one name cannot be told apart.
         frame.tables[key] = None if key in frame.tables else columns
         if isinstance(node, exp.Table) and node.db and not node.alias:
-            frame.schemas[key] = node.db.lower()
+            frame.schemas[key] = lowered(node.db)
         star = columns
         for join in node.args.get("joins") or []:
             before, frame.star = frame.star, star
@@ -218,20 +226,20 @@ class _Resolver:
     def _columns_of(self, node: exp.Expr, frame: _Frame, ctes: Tables) -> Columns | None:
         inside = node.this
         if isinstance(node, exp.Table) and isinstance(inside, exp.Identifier):
-            if not node.db and node.name.lower() in ctes:
-                return ctes[node.name.lower()]
-            return None if node.catalog else self._known.get(f"{node.db}.{node.name}".lower())
+            if not node.db and lowered(node.name) in ctes:
+                return ctes[lowered(node.name)]
+            return None if node.catalog else self._known.get(lowered(f"{node.db}.{node.name}"))
         if isinstance(node, exp.Table | exp.Unnest):
-            given = node.expressions if isinstance(node, exp.Unnest) else [inside]
-            self._walk(list(_arguments(given)), frame, ctes)
+            given = node.expressions if isinstance(node, exp.Unnest) else _arguments(inside)
+            self._walk(given, frame, ctes)
             is_one = isinstance(node, exp.Unnest) and not node.args.get("offset")
             return (_UNNAMED,) if is_one or isinstance(inside, exp.GenerateSeries) else None
         if isinstance(node, exp.Values):
             return self.query(node, ctes, frame)
         if isinstance(node, exp.Subquery | exp.Lateral) and isinstance(inside, exp.Query):
-            return _distinct(self.query(inside, ctes, frame))
+            return self.query(inside, ctes, frame)
         if isinstance(node, exp.Subquery) and isinstance(inside, exp.Table):
-            return _distinct(self._table(inside, _Frame(frame.outer), ctes))
+            return self._table(inside, _Frame(frame.outer), ctes)
         return None
 
     # ── expressions ───────────────────────────────────────────────────────────────────────────
@@ -254,11 +262,11 @@ class _Resolver:
             elif isinstance(node, exp.Star):
                 left.extend((item.this, frame) for item in node.args.get("replace") or [])
             elif isinstance(node, exp.Lambda):
-                names = [item.name.lower() for item in node.expressions]
+                names = [lowered(item.name) for item in node.expressions]
                 left.append((node.this, frame.with_names(names)))
             elif isinstance(node, exp.Comprehension):
                 names = [
-                    node.args[k].name.lower()
+                    lowered(node.args[k].name)
                     for k in ("expression", "position")
                     if node.args.get(k)
                 ]
@@ -271,7 +279,7 @@ class _Resolver:
                 left.extend((child, frame) for child in node.iter_expressions())
 
     def _column(self, column: exp.Column, frame: _Frame) -> None:
-        parts = [part.name.lower() for part in column.parts]
+        parts = [lowered(part.name) for part in column.parts]
         if parts[0] in _BARE or any(scope.has(parts) for scope in frame.chain()):
             return
         visible: Tables = {}
@@ -293,21 +301,34 @@ class _Resolver:
         """`* exclude (a) rename (b as c)`; `replace` keeps the names."""
         excluded = star.args.get("except_") or []
         replaced = [item.args["alias"] for item in star.args.get("replace") or []]
-        renamed = {i.this.name.lower(): i.alias.lower() for i in star.args.get("rename") or []}
+        renamed = {lowered(i.this.name): lowered(i.alias) for i in star.args.get("rename") or []}
         if columns is None or any(isinstance(i, exp.Column) and i.table for i in excluded):
             return None
+        # One name for two columns, as after a join: which of them is meant is DuckDB's to say.
+        if any(columns.count(lowered(item.name)) > 1 for item in replaced):
+            return None
         for item in [*excluded, *replaced]:
-            if not _may_have(columns, item.name.lower()):
-                what = f"`*` has no column `{item.name.lower()}`"
+            if not _may_have(columns, lowered(item.name)):
+                what = f"`*` has no column `{lowered(item.name)}`"
                 self._unknown(
                     item if isinstance(item, exp.Identifier) else item.this, what, columns
                 )
-        left_out = {item.name.lower() for item in excluded}
+        left_out = {lowered(item.name) for item in excluded}
         return tuple(renamed.get(name, name) for name in columns if name not in left_out)
 
     def _unknown(self, part: exp.Expr, message: str, names: Iterable[str]) -> None:
-        hint = did_you_mean(part.name.lower(), sorted(set(names)))
+        hint = did_you_mean(lowered(part.name), sorted(set(names)))
         self.problems.append(Problem(message, part.meta.get("start"), hint))
+
+
+def _aliases(node: exp.Select) -> Iterator[str]:
+    """The names that a SELECT gives to its items, by which its other items can call them."""
+    for item in node.expressions:
+        if isinstance(item, exp.Alias):
+            yield lowered(item.alias)
+        star = item.this if isinstance(item, exp.Column) else item
+        if isinstance(star, exp.Star):
+            yield from (lowered(renamed.alias) for renamed in star.args.get("rename") or [])
 
 
 def _may_have(columns: Columns | None, name: str) -> bool:
@@ -329,7 +350,7 @@ def _named(names: list[str], columns: Columns | None) -> Columns | None:
     """`columns`, the first of them under other names, as in `with cte (a, b) as …`."""
     if columns is None:
         return None
-    given = tuple(name.lower() for name in names)
+    given = tuple(lowered(name) for name in names)
     return _distinct((*given, *columns[len(given) :]))
 
 
@@ -346,11 +367,10 @@ def _distinct(columns: Columns | None) -> Columns | None:
     return tuple(found)
 
 
-def _arguments(given: Iterable[exp.Expr]) -> Iterator[exp.Expr]:
-    """The arguments of table functions; of `header = true` only what stands on the right."""
-    for function in given:
-        for child in function.iter_expressions():
-            yield child.expression if isinstance(child, exp.EQ) else child
+def _arguments(function: exp.Expr) -> Iterator[exp.Expr]:
+    """The arguments of a table function; of `header = true` only what stands on the right."""
+    for child in function.iter_expressions():
+        yield child.expression if isinstance(child, exp.EQ) else child
 
 
 def _is_several(item: exp.Expr) -> bool:

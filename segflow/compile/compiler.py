@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from segflow.compile import checks
 from segflow.compile.connecting import said_at
 from segflow.compile.context import Catalog, Record, Scope, names_of
 from segflow.compile.graph import Graph, reference
-from segflow.compile.outlines import Columns, Outline, Problem, outline
+from segflow.compile.outlines import Columns, Outline, Problem, lowered, outline
 from segflow.compile.parsing import ParsedModel
 from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, did_you_mean
@@ -50,7 +51,7 @@ def compile_graph(graph: Graph) -> Compilation:
     """
     compilation = Compilation(warnings=list(graph.project.warnings))
     known: dict[str, Columns | None] = {
-        seed.id: tuple(column.lower() for column in seed.header) for seed in graph.project.seeds
+        seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds
     }
     for node in graph.order:
         if node in graph.models:
@@ -101,7 +102,11 @@ def _compile_model(
     def make() -> CompiledSql:
         record = Record()
         sql = _render_model(graph, model, scope_of(graph, model), record)
-        return CompiledSql(sql, outline(sql, tables), record.env)
+        found = outline(sql, tables)
+        if any(question != "is_incremental" for question in model.facts.asks):
+            # The database decides what this SELECT will be.
+            found = msgspec.structs.replace(found, columns=None, problems=())
+        return CompiledSql(sql, found, record.env)
 
     said = model.model
     spelt = {parent: str(relation) for parent, relation in relations.items()}
@@ -118,7 +123,7 @@ def _tables(graph: Graph, known: dict[str, Columns | None], node: str) -> dict[s
     for parent in graph.parents[node]:
         relation = graph.relations[parent]
         if relation.text is None:
-            tables[f"{relation.schema}.{relation.identifier}".lower()] = known.get(parent)
+            tables[lowered(f"{relation.schema}.{relation.identifier}")] = known.get(parent)
     return tables
 
 
@@ -127,19 +132,35 @@ def _report(
 ) -> None:
     """Raise what is wrong with a model's SQL; collect what is only doubtful."""
     said, found = model.model, compiled.outline
-    asks_data = any(question != "is_incremental" for question in model.facts.asks)
 
     def places(problem: Problem) -> list[Location]:
         scope = scope_of(graph, model)
         return graph.parser.origin(said.text, said.file, scope, compiled.sql, problem.offset or 0)
 
-    for problem in (*(() if asks_data else found.problems), *found.clocks):
+    for problem in (*found.problems, *found.clocks):
+        _blame_contract(graph, model, compilation)
         raise _located(problem, places)
     for problem in found.unstable:
         wrong = _located(problem, places)
         hint = f" ({wrong.hint})" if wrong.hint else ""
         compilation.warnings.append(f"{wrong.location}: {wrong.message}{hint}")
     compilation.warnings += [f"{Location(said.file)}: {text}" for text in model.facts.warnings]
+
+
+def _blame_contract(graph: Graph, reader: ParsedModel, compilation: Compilation) -> None:
+    """A column that a reader misses may be one that its parent's contract promises."""
+    for parent in graph.parents[reader.id]:
+        model = graph.models.get(parent)
+        columns = compilation.models[parent].outline.columns if model else None
+        if model is None or columns is None or not model.config.contract.enforced:
+            continue
+        for column in model.model.columns:
+            if lowered(column.name) not in columns:
+                raise ProjectError(
+                    f"`{column.name}` is in the contract and not in the SELECT",
+                    Location(model.model.file),
+                    did_you_mean(lowered(column.name), columns),
+                )
 
 
 def _located(problem: Problem, places: Callable[[Problem], list[Location]]) -> ProjectError:

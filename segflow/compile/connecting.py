@@ -29,7 +29,9 @@ def build_graph(project: Project) -> Graph:
     Raises:
         ProjectError: something is unknown, named twice, or reads itself by a detour.
     """
-    graph = Graph(project, Parser(project, Library(project.macros)), disabled=set(project.disabled))
+    library = Library(project.macros)
+    library.check(project.cache)
+    graph = Graph(project, Parser(project, library), disabled=set(project.disabled))
     for model in project.models:
         parsed = graph.parser.model(model)
         if parsed.config.enabled:
@@ -68,9 +70,7 @@ def _add(graph: Graph, found: Iterable[Node]) -> None:
 def _check_relations(graph: Graph) -> None:
     seen: dict[str, Node] = {}
     for node in [*graph.project.seeds, *(m.model for m in graph.models.values())]:
-        relation = graph.relations[node.id]
-        # DuckDB tells names apart without their case, in quotes or not.
-        text = f"{relation.schema}.{relation.identifier}".lower()
+        text = str(graph.relations[node.id]).lower()
         if text in seen:
             raise ProjectError(
                 f"`{node.name}` and `{seen[text].name}` would both be {text}",
@@ -151,10 +151,11 @@ def _target(graph: Graph, called: Reference, node: Node, at: Location) -> str:
 
 def _connect_unit_test(graph: Graph, test: nodes.UnitTest) -> None:
     at = test.origin or nodes.Origin(Path(test.path), "$")
+    if f"model.{test.package}.{test.model}" in graph.disabled:
+        # It was for this model, and not for what another package puts in its place.
+        return
     model = graph.find(test.model)
     if model not in graph.models:
-        if graph.is_disabled("model", test.model):
-            return
         names = [m.model.name for m in graph.models.values()]
         hint = did_you_mean(test.model, names)
         raise ProjectError(f"unknown model `{test.model}`", at.location(".model"), hint)

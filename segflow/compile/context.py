@@ -68,7 +68,7 @@ class Record:
 
     def facts(self) -> Facts:
         return Facts(
-            msgspec.to_builtins(self.config, enc_hook=str),
+            self.config,
             tuple(self.refs),
             tuple(self.sources),
             tuple(self.asks),
@@ -183,7 +183,8 @@ class _Config:
             except documents.Mismatch as error:
                 key = error.message.replace("unknown key", "unknown config key")
                 raise ProjectError(key, hint=error.hint) from None
-            self._record.config = merge(self._record.config, layer)
+            kept = msgspec.msgpack.encode(layer, enc_hook=str)
+            self._record.config = merge(self._record.config, msgspec.msgpack.decode(kept))
         return ""
 
     def get(self, name: str, default: Any = None) -> Any:

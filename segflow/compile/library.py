@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segflow.compile.tracing import Marks
 from segflow.errors import Location, ProjectError, did_you_mean
+from segflow.project.cache import Cache
 from segflow.project.nodes import MacroFile
 
 if TYPE_CHECKING:
@@ -78,6 +79,19 @@ class Library:
         from segflow.compile.templating import Templates
 
         return Templates(self._marks)
+
+    def check(self, cache: Cache) -> None:
+        """Parse every macro file that is new, also where nothing calls its macros.
+
+        Raises:
+            ProjectError: one is broken.
+        """
+        for path, text in self._files.items():
+            cache.get(["jinja", text], bool, partial(self._parses, text, path))
+
+    def _parses(self, text: str, path: Path) -> bool:
+        self.templates.compile_macros(text, path)
+        return True
 
     def marked(self, marks: Marks) -> Library:
         """The same macros, every line of them marked."""

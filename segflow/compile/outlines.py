@@ -1,10 +1,13 @@
 """What is known of a SELECT from outside. Kept apart from the parser, which is slow to import."""
 
+import re
 from collections.abc import Mapping
 
 from msgspec import Struct
 
 Columns = tuple[str, ...]
+
+_CAPITALS = re.compile("[A-Z]+")
 
 
 class Problem(Struct, frozen=True):
@@ -28,6 +31,11 @@ class Outline(Struct, frozen=True):
     clocks: tuple[Problem, ...] = ()
     unstable: tuple[Problem, ...] = ()
     conditions: frozenset[str] = frozenset()
+
+
+def lowered(name: str) -> str:
+    """A name as DuckDB compares it: of its capitals only A to Z do not count."""
+    return name.lower() if name.isascii() else _CAPITALS.sub(lambda m: m[0].lower(), name)
 
 
 def outline(sql: str, known: Mapping[str, Columns | None]) -> Outline:

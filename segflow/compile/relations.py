@@ -8,24 +8,23 @@ from datetime import datetime
 AS_OF = "timestamp ':as_of'"
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
-_RESERVED = {
-    "all",
-    "as",
-    "default",
-    "end",
-    "from",
-    "group",
-    "order",
-    "select",
-    "table",
-    "to",
-    "user",
-}
+# Words that DuckDB does not take for the name of a column unless they stand in quotes.
+_RESERVED = re.compile(
+    "all|analyse|analyze|and|anti|any|array|as|asc|asof|asymmetric|at|authorization|binary|"
+    "both|by|case|cast|check|collate|collation|column|concurrently|constraint|create|cross|"
+    "default|deferrable|desc|describe|distinct|do|else|end|except|false|fetch|for|foreign|"
+    "freeze|from|full|glob|group|having|ilike|in|initially|inner|intersect|into|is|isnull|"
+    "join|lambda|lateral|leading|left|like|limit|map|natural|not|notnull|null|offset|on|only|"
+    "or|order|outer|overlaps|pivot|pivot_longer|pivot_wider|placing|positional|primary|"
+    "qualify|references|returning|right|select|semi|show|similar|some|struct|summarize|"
+    "symmetric|table|tablesample|then|to|trailing|true|try_cast|union|unique|unpack|unpivot|"
+    "user|using|variadic|verbose|when|where|window|with"
+)
 
 
 def quoted(name: str) -> str:
     """`name` as an identifier, in double quotes only where it needs them."""
-    if _PLAIN.fullmatch(name) and name not in _RESERVED:
+    if _PLAIN.fullmatch(name) and not _RESERVED.fullmatch(name):
         return name
     return '"' + name.replace('"', '""') + '"'
 

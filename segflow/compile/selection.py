@@ -15,42 +15,79 @@ from segflow.project import nodes
 _WORD = re.compile(r"(?P<up>\d*\+)?(?P<word>.*?)(?P<down>\+\d*)?")
 _SEE = "see what there is: segflow ls"
 
+Match = Callable[[Graph, str], set[str]]
+
 
 def select(graph: Graph, chosen: Iterable[str], excluded: Iterable[str] = ()) -> set[str]:
     """The ids of what `chosen` names, all nodes where it is empty, less what `excluded` names.
 
     Raises:
-        ProjectError: a word matches nothing, its method is unknown, or nothing is left in the end.
+        ProjectError: a word is wrong, or nothing is left in the end.
     """
-    words, others = list(chosen), list(excluded)
-    found = _union(graph, words) if words else set(graph.nodes)
-    left = found - _union(graph, others)
-    if not left and (words or others):
-        said = " ".join(words) + (f" --exclude {' '.join(others)}" if others else "")
+    return _less(_chosen(graph, chosen), _excluded(graph, excluded), chosen, excluded)
+
+
+def select_with_tests(
+    graph: Graph, chosen: Iterable[str], excluded: Iterable[str] = ()
+) -> set[str]:
+    """As `select`, with every test that reads what is chosen, less those of what is excluded."""
+    found = _with_tests(graph, _chosen(graph, chosen))
+    return _less(found, _with_tests(graph, _excluded(graph, excluded)), chosen, excluded)
+
+
+def _chosen(graph: Graph, words: Iterable[str]) -> set[str]:
+    return _union(graph, words, _match) if words else set(graph.nodes)
+
+
+def _excluded(graph: Graph, words: Iterable[str]) -> set[str]:
+    """What is excluded: it need not be there, but one that nearly is must have been misspelt."""
+
+    def match(graph: Graph, word: str) -> set[str]:
+        try:
+            return _match(graph, word)
+        except ProjectError as error:
+            if error.hint == _SEE:
+                return set()
+            raise
+
+    return _union(graph, words, match)
+
+
+def _less(
+    found: set[str], excluded: set[str], chosen: Iterable[str], others: Iterable[str]
+) -> set[str]:
+    left = found - excluded
+    if not left and (chosen or others):
+        said = " ".join(chosen) + (f" --exclude {' '.join(others)}" if others else "")
         raise ProjectError(f"`{said.strip()}` selects nothing", hint=_SEE)
     return left
 
 
-def _union(graph: Graph, words: Iterable[str]) -> set[str]:
+def _with_tests(graph: Graph, found: set[str]) -> set[str]:
+    tests = [*graph.project.data_tests, *graph.project.unit_tests]
+    return found | {t.id for t in tests if found.intersection(graph.parents.get(t.id, ()))}
+
+
+def _union(graph: Graph, words: Iterable[str], match: Match) -> set[str]:
     found: set[str] = set()
     for word in (part for text in words for part in text.split()):
-        parts = [_expand(graph, part) for part in word.split(",")]
+        parts = [_expand(graph, part, match) for part in word.split(",")]
         found |= set.intersection(*parts)
     return found
 
 
-def _expand(graph: Graph, text: str) -> set[str]:
-    match = _WORD.fullmatch(text)
-    if not match or not match["word"]:
+def _expand(graph: Graph, text: str, match: Match) -> set[str]:
+    word = _WORD.fullmatch(text)
+    if not word or not word["word"]:
         raise ProjectError(
             f"`{text}` selects nothing", hint="as in: +contacts, tag:trial, stg_carts+"
         )
-    start = _match(graph, match["word"])
+    start = match(graph, word["word"])
     found = set(start)
-    if match["up"]:
-        found |= _walk(start, graph.parents, match["up"].rstrip("+"))
-    if match["down"]:
-        found |= _walk(start, graph.children, match["down"].lstrip("+"))
+    if word["up"]:
+        found |= _walk(start, graph.parents, word["up"].rstrip("+"))
+    if word["down"]:
+        found |= _walk(start, graph.children, word["down"].lstrip("+"))
     return found
 
 

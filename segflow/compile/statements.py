@@ -1,5 +1,7 @@
 """SQL text in, an `Outline` out: what a SELECT shows from outside, and what is wrong with it."""
 
+import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +11,9 @@ from sqlglot.errors import SqlglotError
 
 from segflow.compile.columns import resolve
 from segflow.compile.outlines import Columns, Outline, Problem
+
+# What the parser thinks of a statement is said here, once and at its place.
+logging.getLogger("sqlglot").disabled = True
 
 # Calls by the name that DuckDB knows, where the parser keeps only what they mean.
 _NAMES: dict[type[exp.Expr], str] = {
@@ -45,6 +50,12 @@ _RANDOM = {
 _UNSTABLE = {"any_value", "arg_max", "arg_min", "first", "last", "mode", "row_number"}
 
 
+# Quotes and comments that have an end.
+_QUOTED = re.compile(
+    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|\$\$.*?\$\$", re.DOTALL
+)
+
+
 def outline(sql: str, known: Mapping[str, Columns | None]) -> Outline:
     """Parse one SELECT and resolve its columns.
 
@@ -71,8 +82,10 @@ def _unparsed(sql: str, error: SqlglotError) -> Problem:
     """What the parser says, at the place where it gave up."""
     details: list[dict[str, Any]] = getattr(error, "errors", None) or []
     if not details:
-        begun = str(error).partition("'")[2].rstrip("'")
-        return Problem("SQL that does not parse: a quote or comment has no end", sql.find(begun))
+        blanked = _QUOTED.sub(lambda match: " " * len(match[0]), sql)
+        begin = re.search(r"['\"]|/\*|\$\$", blanked)
+        what = "SQL that does not parse: a quote or comment has no end"
+        return Problem(what, begin.start() if begin else 0)
     found = details[0]
     near = str(found.get("highlight") or "")
     lines = sql.splitlines(keepends=True)[: int(found.get("line") or 1) - 1]

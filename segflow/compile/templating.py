@@ -11,7 +11,7 @@ import jinja2
 from jinja2 import nodes
 from jinja2.sandbox import SandboxedEnvironment
 
-from segflow.compile.library import MacroReturn, Names
+from segflow.compile.library import MacroReturn, Names, find_last_line
 from segflow.compile.tracing import Marks
 from segflow.errors import Location, ProjectError, SegflowError
 
@@ -20,6 +20,10 @@ _END_TEST = re.compile(r"(\{%-?\s*)endtest(\s*-?%\})")
 # A macro's own name inside its file. Under it nobody calls it, so that every call, also one from
 # the same file, goes through `Names`: there a project's macro wins, and `return` ends just one.
 _OWN = "macro__"
+
+
+# What an expression can do wrong that Jinja has no error of its own for.
+_PYTHON = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, MemoryError)
 
 
 class Macro:
@@ -82,6 +86,10 @@ class Templates:
             raise ProjectError(f"the macro `{name}` stands inside another block", Location(path))
         return Macro(found)
 
+    def compile_macros(self, text: str, path: Path) -> None:
+        """Compile a file of macros; raises ProjectError where it is broken."""
+        self._template(text, path, of_macros=True)
+
     def _template(self, text: str, path: Path, of_macros: bool = False) -> jinja2.Template:
         key = (path, text)
         if key not in self._compiled:
@@ -103,6 +111,14 @@ class Templates:
         except jinja2.TemplateSyntaxError as error:
             where = Location(path, error.lineno)
             raise ProjectError(f"broken Jinja: {error.message}", where) from None
+        except SyntaxError as error:
+            # Jinja leaves it to Python to see that a call names one argument twice.
+            word = (error.msg or "").rpartition(" ")[2]
+            line = find_last_line(text, rf"\b{re.escape(word)}\b")
+            raise ProjectError(f"broken Jinja: {error.msg}", Location(path, line or 1)) from None
+        except (*_PYTHON, RecursionError) as error:
+            # Jinja works out constant expressions while it compiles.
+            raise ProjectError(f"broken Jinja: {error}", Location(path, 1)) from None
         return jinja2.Template.from_code(self._environment, code, {})
 
 
@@ -136,7 +152,7 @@ def located(names: Names) -> Iterator[None]:
         raise _at(ProjectError("`return` stands outside of a macro"), error) from None
     except RecursionError as error:
         raise _at(ProjectError("broken Jinja: a macro calls itself without end"), error) from None
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+    except _PYTHON as error:
         raise _at(ProjectError(f"broken Jinja: {_plain(str(error))}"), error) from None
 
 

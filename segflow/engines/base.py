@@ -87,6 +87,9 @@ class Engine(Protocol):
 
     def session(self) -> AbstractContextManager[Session]: ...
 
-    def interrupt(self) -> None:
-        """End the statements that are running, from another thread."""
+    def abandon_run(self) -> bool:
+        """Remove the private copy under running statements, from another thread: the process ends.
+
+        Returns whether there was one.
+        """
         ...

@@ -5,9 +5,7 @@ import fcntl
 import glob
 import os
 import shutil
-import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import duckdb
@@ -67,13 +65,12 @@ class DuckDB:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._remove_copies()
+            self._building = True
             if self._path.exists():
                 _copy(self._path, self._copy)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                self._copy.unlink()
+            self.discard_run()
             raise WorkspaceError(f"cannot copy {self._path}: {error.strerror}") from None
-        self._building = True
         self._connect(self._copy, _FORMAT)
 
     def commit_run(self) -> None:
@@ -112,17 +109,19 @@ class DuckDB:
             self._cursors.discard(cursor)
             cursor.close()
 
-    def interrupt(self) -> None:
-        for cursor in list(self._cursors):
-            cursor.interrupt()
+    def abandon_run(self) -> bool:
+        has_one = self._building and self._copy.exists()
+        if has_one:
+            self._remove_copies()
+        return has_one
 
     def _remove_copies(self) -> None:
         """Remove what runs leave behind that were killed, and what they spilled."""
         for left_over in self._path.parent.glob(f"{glob.escape(self._path.name)}.run-*"):
             if left_over.is_dir():
-                shutil.rmtree(left_over)
+                shutil.rmtree(left_over, ignore_errors=True)
             else:
-                left_over.unlink()
+                left_over.unlink(missing_ok=True)
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
         assert self._connection is not None
@@ -178,22 +177,9 @@ class DuckDBSession:
 
     def rows(self, sql: str) -> list[Row]:
         try:
-            if threading.current_thread() is threading.main_thread():
-                return self._rows_interruptibly(sql)
             return self._cursor.execute(sql).fetchall()
         except duckdb.Error as error:
             raise EngineError(_line(error)) from None
-
-    def _rows_interruptibly(self, sql: str) -> list[Row]:
-        """Ctrl-C reaches the main thread only where it waits, so another one does the work."""
-        with ThreadPoolExecutor(1) as thread:
-            done = thread.submit(lambda: self._cursor.execute(sql).fetchall())
-            try:
-                return done.result()
-            except KeyboardInterrupt:
-                while wait([done], timeout=0.1).not_done:
-                    self._cursor.interrupt()
-                raise
 
     def query(self, sql: str) -> tuple[list[str], list[Row]]:
         rows = self.rows(sql)

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ class Cache:
 
     def __init__(self, path: Path):
         self._path = path
-        self._salt = f"{__version__} {version('sqlglot')} {version('jinja2')} {_own_state()}"
+        self._salt = f"{__version__} {_code_state()}"
         self._new: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
         # A file that was cut short or changed by others counts as none.
@@ -59,9 +59,13 @@ def _digest(raw: bytes) -> bytes:
     return hashlib.blake2b(raw, digest_size=_DIGEST).digest()
 
 
-def _own_state() -> str:
-    """Changes whenever segflow's own code does, also where that is edited in place."""
+def _code_state() -> str:
+    """Changes whenever the code does that facts come from, also where it is edited in place."""
     package = Path(__file__).parent.parent
-    rooms = (package / "project", package / "compile")
-    states = [file.stat() for room in rooms for file in room.glob("*.py")]
-    return f"{max(s.st_mtime_ns for s in states)} {sum(s.st_size for s in states)}"
+    files = [file for room in ("project", "compile") for file in (package / room).glob("*.py")]
+    for name in ("sqlglot", "jinja2"):
+        # Asking for the version would load more than all the rest of an unchanged project.
+        spec = find_spec(name)
+        files += [Path(spec.origin)] if spec and spec.origin else []
+    states = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(files)]
+    return _digest(repr(states).encode()).hex()

@@ -54,8 +54,15 @@ class _Loader(yaml.CSafeLoader):
         except ValueError as error:
             raise _broken(f"`{node.value}` is no moment: {error}", node) from None
 
+    def construct_number(self, node: yaml.ScalarNode) -> int:
+        number = self.construct_yaml_int(node)
+        if not -(2**63) <= number < 2**64:
+            raise _broken(f"`{node.value}` is too large a number", node)
+        return number
+
 
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_moment)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
 
 
 def _broken(message: str, node: yaml.Node) -> yaml.MarkedYAMLError:
@@ -83,13 +90,19 @@ def parse(text: str, path: Path) -> dict[str, Any]:
         value = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else None
+        # What is missing at the end is missed on the last line that has something on it.
+        last = text.rstrip().count("\n") + 1
+        line = min(mark.line + 1, last) if mark else None
         raise ProjectError(f"broken YAML: {error.problem}", Location(path, line)) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ProjectError(f"broken YAML: {error.reason}", Location(path, line)) from None
     if value is None:
         return {}
+    try:
+        msgspec.msgpack.encode(value, enc_hook=str)
+    except RecursionError:
+        raise ProjectError("broken YAML: an alias stands for itself", Location(path)) from None
     if not isinstance(value, dict):
         raise ProjectError("a YAML file holds keys and values at its top", Location(path, 1))
     return value
@@ -153,18 +166,20 @@ def _mismatch(value: Any, shape: Any, complaint: str) -> Mismatch:
         odd = next(key for key in _get(value, steps) if not isinstance(key, str))
         return Mismatch(f"the key `{odd}` is no text", pointer, f"quote it: '{odd}'")
     kind = _kind_at(shape, steps)
-    said = f"`{steps[-1]}`" if steps and isinstance(steps[-1], str) else "this"
-    quoted = re.search(r"(?:field `|value ')(.*)['`]", message)
-    word = quoted[1] if quoted else ""
+    names = [f"`{step}`" for step in steps if isinstance(step, str)]
+    said = f"an entry of {names[-1]}" if names and isinstance(steps[-1], int) else "this"
+    said = names[-1] if names and isinstance(steps[-1], str) else said
+    quoted = re.search(r"field (`)(.*)`|value (['\"])(.*)\3", message)
+    word = (quoted[2] or quoted[4] or "") if quoted else ""
     if "unknown field" in message:
-        names = _fields(kind)
-        hint = did_you_mean(word, names) or (f"it takes {', '.join(names)}" if names else None)
+        known = _fields(kind)
+        hint = did_you_mean(word, known) or (f"it takes {', '.join(known)}" if known else None)
         return Mismatch(f"unknown key `{word}`", f"{pointer}.{word}", hint)
     if "missing required field" in message:
         return Mismatch(f"the key `{word}` is missing here", pointer)
     if "Invalid enum value" in message:
-        names = [str(v) for v in kind.values] if isinstance(kind, inspect.LiteralType) else []
-        hint = did_you_mean(word, names) or f"it takes {', '.join(names)}"
+        known = [str(v) for v in kind.values] if isinstance(kind, inspect.LiteralType) else []
+        hint = did_you_mean(word, known) or f"it takes {', '.join(known)}"
         return Mismatch(f"{said} cannot be `{word}`", pointer, hint)
     kinds = re.fullmatch(r"Expected `(.*)`, got `(.*)`", message)
     if not kinds:

@@ -11,13 +11,9 @@ from msgspec import Struct
 class File(Struct, frozen=True):
     """A file by its path from the package's root; `folders` lie between the listed one and it."""
 
-    root: Path
+    path: Path
     relative: str
     folders: tuple[str, ...]
-
-    @property
-    def path(self) -> Path:
-        return self.root / self.relative
 
     @property
     def stem(self) -> str:
@@ -33,7 +29,7 @@ def below(root: Path, folders: Iterable[str]) -> list[File]:
     found: dict[str, File] = {}
     for folder in folders:
         for relative, between in sorted(_walk(str(root), folder.strip("/"), ())):
-            found.setdefault(relative, File(root, relative, between))
+            found.setdefault(relative, File(root / relative, relative, between))
     return list(found.values())
 
 

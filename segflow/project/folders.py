@@ -45,9 +45,11 @@ class Folders:
 
     def config(self, kind: str, place: Place) -> dict[str, Any]:
         """What is said of a node at `place` (package, folders, name); deeper entries win."""
+        level: Any = self._trees[kind]
+        if not level:
+            return {}
         self._asked[kind].add(place)
         found: dict[str, Any] = {}
-        level: Any = self._trees[kind]
         for step in (*place, None):
             above = {key[1:]: value for key, value in level.items() if key.startswith("+")}
             found = merge(found, above)
@@ -56,18 +58,17 @@ class Folders:
                 break
         return found
 
-    def unused(self) -> Iterator[str]:
-        """A warning for every entry that no node has a folder or a name for."""
+    def misspelt(self) -> Iterator[str]:
+        """A warning for every entry that no node has a folder or a name for, and one nearly has."""
         for kind, tree in self._trees.items():
             for place in _places(tree, ()):
                 depth = len(place) - 1
-                near = (p for p in self._asked[kind] if p[:depth] == place[:depth])
-                known = {p[depth] for p in near if len(p) > depth}
-                if place[-1] not in known:
+                beside = (p for p in self._asked[kind] if p[:depth] == place[:depth])
+                known = {p[depth] for p in beside if len(p) > depth}
+                near = None if place[-1] in known else did_you_mean(place[-1], known)
+                if near:
                     where = documents.locate(self._path, ".".join(["$", kind, *place]))
-                    hint = did_you_mean(place[-1], known)
-                    said = f"{where}: `{place[-1]}` is no folder and no name of {kind}"
-                    yield f"{said} ({hint})" if hint else said
+                    yield f"{where}: `{place[-1]}` is no folder and no name of {kind} ({near})"
 
     def _checked(self, tree: Tree, shape: type[Struct], at: str) -> Tree:
         checked: Tree = {}

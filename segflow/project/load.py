@@ -126,8 +126,9 @@ def _read(project: Project) -> None:
     names: dict[str, Package] = {}
     for package in project.packages:
         if package.name in names:
+            other = documents.locate(names[package.name].path, "$.name")
             raise ProjectError(
-                f"two packages are named `{package.name}`, also {names[package.name].root}",
+                f"two packages are named `{package.name}`, also {other}",
                 documents.locate(package.path, "$.name"),
                 "rename one",
             )
@@ -135,7 +136,7 @@ def _read(project: Project) -> None:
         own = () if package is project.packages[0] else (_folders(package, project),)
         around = Surroundings((*own, above), project.vars, project.environment, project.cache)
         Reader(package, around, project).read()
-    project.warnings += above.unused()
+    project.warnings += above.misspelt()
 
 
 def _add_purposes(project: Project) -> None:

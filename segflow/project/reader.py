@@ -1,6 +1,6 @@
 """One package's files in, its nodes out: YAML, SQL and CSV read and typed, nothing rendered."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from segflow.project.config import DestinationProperties, Environment, Package
 from segflow.project.files import File
 from segflow.project.folders import Folders, merge
 from segflow.project.nodes import Node, Origin, tag_tuple
+from segflow.project.plain import PLAIN
 from segflow.project.seeds import read_header
 
 
@@ -110,9 +111,9 @@ class Reader:
             self._source(source, file, f"$.sources[{index}]")
         for index, test in enumerate(read.unit_tests):
             self._unit_test(test, file, Origin(path, f"$.unit_tests[{index}]"))
-        for kind in _PLAIN:
+        for kind in PLAIN:
             for index, item in enumerate(getattr(read, kind)):
-                self._plain(kind, item, file, Origin(path, f"$.{kind}[{index}]"), index)
+                self._plain(kind, item, file, Origin(path, f"$.{kind}[{index}]"))
 
     def _check_all_found(self) -> None:
         """What YAML speaks of has a file."""
@@ -198,7 +199,13 @@ class Reader:
                 "a delimiter is one character", at.location(".config.delimiter"), "as in `;`"
             )
         header = read_header(file.path, config.delimiter, self.around.cache)
-        _check_column_types(config, header, file, at)
+        for column in config.column_types:
+            if column not in header:
+                raise ProjectError(
+                    f"column_types names `{column}`, which {file.path.name} does not have",
+                    at.location(f".config.column_types.{column}"),
+                    did_you_mean(column, header),
+                )
         self.contents.seeds.append(
             nodes.Seed(
                 **self._common(file, name, origin),
@@ -328,7 +335,7 @@ class Reader:
             )
         )
 
-    def _plain(self, kind: str, said: Any, file: File, origin: Origin, index: int) -> None:
+    def _plain(self, kind: str, said: Any, file: File, origin: Origin) -> None:
         """A persona, goal, purpose, channel or audience."""
         own = merge({"meta": said.meta} if said.meta else {}, _own(said.config))
         layers = merge(self._layers(kind, file, said.name), own)
@@ -341,7 +348,8 @@ class Reader:
             "tags": tag_tuple(config.tags),
             "meta": config.meta,
         }
-        getattr(self.contents, kind).append(_PLAIN[kind](said, common, index))
+        group: list[Node] = getattr(self.contents, kind)
+        group.append(PLAIN[kind](said, common, len(group)))
 
     def _destinations(self) -> None:
         path = self.package.path
@@ -384,51 +392,3 @@ def _of_source(said: said_as.SourceProperties | said_as.TableProperties) -> dict
         if value is not UNSET and (value or key == "freshness"):
             beside[key] = msgspec.to_builtins(value)
     return merge(beside, _own(said.config))
-
-
-def _audience(said: said_as.AudienceProperties, common: dict[str, Any], _: int) -> nodes.Audience:
-    columns = {
-        name: entry if isinstance(entry, str) else entry.column
-        for name, entry in said.fields.items()
-    }
-    return nodes.Audience(
-        **common,
-        goal=said.goal,
-        segments=tuple(said.segments),
-        exclude=tuple(said.exclude),
-        user_types=said.user_types == "all",
-        channel=said.channel,
-        purpose=said.purpose,
-        destination=said.destination,
-        key=said.key,
-        fields=tuple(columns.items()),
-    )
-
-
-_PLAIN: dict[str, Callable[[Any, dict[str, Any], int], Node]] = {
-    "personas": lambda said, common, index: nodes.Persona(
-        **common, label=said.label or said.name, segment=said.segment, position=index
-    ),
-    "goals": lambda said, common, _: nodes.Goal(**common),
-    "purposes": lambda said, common, _: nodes.Purpose(**common, basis=said.basis),
-    "channels": lambda said, common, _: nodes.Channel(
-        **common,
-        address=said.address,
-        reachable=said.reachable,
-        suppress=tuple(said.suppress),
-        needs_consent=said.consent == "required",
-    ),
-    "audiences": _audience,
-}
-
-
-def _check_column_types(
-    config: nodes.SeedConfig, header: tuple[str, ...], file: File, at: Origin
-) -> None:
-    for column in config.column_types:
-        if column not in header:
-            raise ProjectError(
-                f"column_types names `{column}`, which {file.path.name} does not have",
-                at.location(f".config.column_types.{column}"),
-                did_you_mean(column, header),
-            )

@@ -1,8 +1,6 @@
 """What every registered engine must do, in the words of `segflow.engines.base`."""
 
 import json
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import entry_points
@@ -233,20 +231,9 @@ def test_sessions_work_side_by_side(engine: Engine, session: Session) -> None:
     assert len(session.relations()) == 40
 
 
-def test_an_interrupt_ends_what_is_running(engine: Engine) -> None:
-    def run() -> None:
-        with engine.session() as session:
-            started.set()
-            session.rows(
-                "select count(*) from range(200000) a, range(200000) b where a.range * b.range % 7 = 3"
-            )
-
-    started = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(run)
-        started.wait()
-        time.sleep(0.2)
-        engine.interrupt()
-        with pytest.raises(EngineError):
-            running.result(timeout=10)
-    assert read(engine, "select 1") == [(1,)]
+def test_a_run_is_abandoned_under_its_own_statements(engine: Engine) -> None:
+    with engine.session() as session:
+        session.execute("create schema s")
+        assert engine.abandon_run() is True
+        assert engine.abandon_run() is False
+    assert list(engine.location.parent.iterdir()) == []
