@@ -21,7 +21,7 @@ from segflow.build.workspace import locked, open_engine, private_copy, published
 from segflow.compile.compiler import Compilation, compile_graph
 from segflow.compile.connecting import build_graph
 from segflow.compile.graph import Graph
-from segflow.compile.selection import select
+from segflow.compile.selection import select, select_with_tests, with_tests
 from segflow.destinations.file import File
 from segflow.engines.base import Engine, Session
 from segflow.errors import ProjectError, WorkspaceError
@@ -66,7 +66,7 @@ def run(compiled: Compiled, options: Options, watch: Watch, then_deliver: bool =
     """Seeds, models with their tests, membership and audiences; published, then delivered."""
     plan = plan_build(
         compiled.graph,
-        select(compiled.graph, options.selected, options.excluded),
+        select_with_tests(compiled.graph, options.selected, options.excluded),
         is_whole=not options.selected and not options.excluded,
     )
     engine = open_engine(compiled.project, options.threads)
@@ -105,7 +105,7 @@ def retry(compiled: Compiled, options: Options, watch: Watch) -> Report:
                 left.add(audience.id)
         if not left:
             return replace(_report(compiled, options), warnings=["nothing was left behind"])
-        plan = plan_build(graph, left, False, "left behind by the last run")
+        plan = plan_build(graph, with_tests(graph, left), False, "left behind by the last run")
         with private_copy(engine):
             report = _build(compiled, options, engine, plan, watch)
             engine.commit_run()
@@ -136,7 +136,7 @@ def deliver(compiled: Compiled, options: Options) -> Report:
 def test(compiled: Compiled, options: Options, watch: Callable[[TestResult], None]) -> Report:
     """Data tests and unit tests of what is chosen, on what was last published."""
     engine = open_engine(compiled.project, options.threads)
-    chosen = select(compiled.graph, options.selected, options.excluded)
+    chosen = select_with_tests(compiled.graph, options.selected, options.excluded)
     report = _report(compiled, options)
     with published(engine) as session:
         as_of = _last_moment(session, options, report.as_of)

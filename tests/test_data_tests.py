@@ -303,3 +303,20 @@ def test_tests_run_on_what_is_published(project: MakeProject) -> None:
     assert [t["status"] for t in outcome.json["results"]["tests"]] == ["warn", "error"]
     assert "the test broken cannot run" in outcome.json["errors"][0]
     assert made.segflow("test", "--select", "not_null_it_kind").code == 0
+
+
+def test_a_test_that_is_excluded_does_not_run(project: MakeProject) -> None:
+    made = project(
+        {
+            "models/it.sql": "select 1 as n",
+            "models/it.yml": "models: [{name: it, columns: [{name: n, data_tests: [unique]}]}]",
+            "tests/broken.sql": "select * from {{ ref('it') }}",
+        }
+    )
+    assert made.segflow("run").code == 1
+    ran = made.segflow("run", "--exclude", "broken", "--output", "json")
+    assert ran.code == 0
+    assert [t["name"] for n in ran.json["results"]["nodes"] for t in n["tests"]] == ["unique_it_n"]
+    assert made.segflow("test", "--exclude", "broken").code == 0
+    assert made.segflow("test", "--select", "broken").code == 1
+    assert made.segflow("test", "--select", "it", "--exclude", "unique_it_n").code == 1

@@ -46,7 +46,7 @@ class Plan:
 
 
 def plan_build(graph: Graph, chosen: set[str], is_whole: bool, reason: str = "selected") -> Plan:
-    """The steps that build the chosen nodes, with their tests."""
+    """The steps that build the chosen nodes, and in them the chosen tests."""
     built = {
         node
         for node in chosen
@@ -64,7 +64,7 @@ def plan_build(graph: Graph, chosen: set[str], is_whole: bool, reason: str = "se
     reads = {node: tuple(_readable_parents(graph, node)) for node in members}
     needs = {node: tuple(p for p in reads[node] if p in members) for node in members}
     waits = {node: dict.fromkeys(needs[node]) for node in members}
-    tests, unit_tests = _owners(graph, waits), _unit_tests(graph)
+    tests, unit_tests = _owners(graph, waits, chosen), _unit_tests(graph, chosen)
     _after_contacts(graph, waits)
     position = {node: index for index, node in enumerate(graph.order)}
     order = TopologicalSorter({n: waits[n] for n in sorted(members, key=position.__getitem__)})
@@ -109,7 +109,7 @@ def _readable_parents(graph: Graph, node: str) -> Iterable[str]:
 Waits = dict[str, dict[str, None]]
 
 
-def _owners(graph: Graph, waits: Waits) -> dict[str, list[str]]:
+def _owners(graph: Graph, waits: Waits, chosen: set[str]) -> dict[str, list[str]]:
     """Which step each test runs in; that step then waits for all that the test reads.
 
     Where the step that a test is attached to is itself waited for by what the test reads, the test
@@ -117,7 +117,7 @@ def _owners(graph: Graph, waits: Waits) -> dict[str, list[str]]:
     """
     tests: dict[str, list[str]] = {}
     for test in graph.project.data_tests:
-        if test.id not in graph.nodes:
+        if test.id not in chosen:
             continue
         parents = [p for p in _readable_parents(graph, test.id) if p in waits]
         if not parents:
@@ -131,11 +131,11 @@ def _owners(graph: Graph, waits: Waits) -> dict[str, list[str]]:
     return tests
 
 
-def _unit_tests(graph: Graph) -> dict[str, list[str]]:
-    """The unit tests of each model."""
+def _unit_tests(graph: Graph, chosen: set[str]) -> dict[str, list[str]]:
+    """The chosen unit tests of each model."""
     tests: dict[str, list[str]] = {}
-    for test in graph.project.unit_tests:
-        for model in graph.parents.get(test.id, ()):
+    for test in (test for test in graph.project.unit_tests if test.id in chosen):
+        for model in graph.parents[test.id]:
             tests.setdefault(model, []).append(test.id)
     return tests
 

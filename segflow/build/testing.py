@@ -16,7 +16,7 @@ from segflow.project import nodes
 def run_tests(
     session: Session, execution: Execution, chosen: set[str], watch: Callable[[TestResult], None]
 ) -> list[TestResult]:
-    """Run the data tests and unit tests that are chosen, or that read what is chosen."""
+    """Run the data tests and unit tests that are chosen."""
     graph = execution.graph
     results = []
     tests: list[nodes.DataTest | nodes.UnitTest] = [
@@ -24,8 +24,7 @@ def run_tests(
         *graph.project.unit_tests,
     ]
     for test in tests:
-        parents = graph.parents.get(test.id, ())
-        if test.id in chosen or chosen.intersection(parents):
+        if test.id in chosen:
             results.append(_run(session, execution, test))
             watch(results[-1])
     return results

@@ -31,8 +31,8 @@ def select_with_tests(
     graph: Graph, chosen: Iterable[str], excluded: Iterable[str] = ()
 ) -> set[str]:
     """As `select`, with every test that reads what is chosen, less those of what is excluded."""
-    found = _with_tests(graph, _chosen(graph, chosen))
-    return _less(found, _with_tests(graph, _excluded(graph, excluded)), chosen, excluded)
+    found = with_tests(graph, _chosen(graph, chosen))
+    return _less(found, with_tests(graph, _excluded(graph, excluded)), chosen, excluded)
 
 
 def _chosen(graph: Graph, words: Iterable[str]) -> set[str]:
@@ -63,7 +63,8 @@ def _less(
     return left
 
 
-def _with_tests(graph: Graph, found: set[str]) -> set[str]:
+def with_tests(graph: Graph, found: set[str]) -> set[str]:
+    """What was found, with every test that reads some of it."""
     tests = [*graph.project.data_tests, *graph.project.unit_tests]
     return found | {t.id for t in tests if found.intersection(graph.parents.get(t.id, ()))}
 
