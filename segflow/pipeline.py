@@ -39,7 +39,6 @@ class Compiled:
     project: Project
     graph: Graph
     compilation: Compilation
-    destinations: dict[str, File]
 
 
 def compile_project(options: Options, environment: Environment) -> Compiled:
@@ -51,9 +50,9 @@ def compile_project(options: Options, environment: Environment) -> Compiled:
     project = load(options.project_dir, options.target, options.variables, environment)
     graph = build_graph(project)
     compilation = compile_graph(graph)
-    destinations = deliveries.open_destinations(project)
+    deliveries.check_destinations(project)
     project.cache.save()
-    return Compiled(project, graph, compilation, destinations)
+    return Compiled(project, graph, compilation)
 
 
 def write_artifacts(compiled: Compiled, options: Options) -> None:
@@ -70,11 +69,12 @@ def run(compiled: Compiled, options: Options, watch: Watch, then_deliver: bool =
         is_whole=not options.selected and not options.excluded,
     )
     engine = open_engine(compiled.project, options.threads)
+    destinations = deliveries.open_destinations(compiled.project) if then_deliver else {}
     with locked(engine.location, options.command), private_copy(engine):
         report = _build(compiled, options, engine, plan, watch)
         engine.commit_run()
         if then_deliver:
-            _deliver(compiled, engine, plan.audiences, report)
+            _deliver(compiled, engine, destinations, plan.audiences, report)
     return report
 
 
@@ -96,6 +96,7 @@ def retry(compiled: Compiled, options: Options, watch: Watch) -> Report:
     """Go on with what the last run left behind; `options` are those of `as_last_time`."""
     graph = compiled.graph
     engine = open_engine(compiled.project, options.threads)
+    destinations = deliveries.open_destinations(compiled.project)
     with locked(engine.location, options.command):
         with published(engine) as session:
             left = journal.left_behind(session) & graph.nodes.keys()
@@ -109,7 +110,7 @@ def retry(compiled: Compiled, options: Options, watch: Watch) -> Report:
         with private_copy(engine):
             report = _build(compiled, options, engine, plan, watch)
             engine.commit_run()
-            _deliver(compiled, engine, plan.audiences, report)
+            _deliver(compiled, engine, destinations, plan.audiences, report)
     return report
 
 
@@ -117,6 +118,7 @@ def deliver(compiled: Compiled, options: Options) -> Report:
     """Deliver the audiences that are chosen as they were last published."""
     graph, project = compiled.graph, compiled.project
     engine = open_engine(project, options.threads)
+    destinations = deliveries.open_destinations(project)
     chosen = select(graph, options.selected, options.excluded)
     for destination in chosen & {node.id for node in project.destinations}:
         chosen |= set(graph.parents[destination])
@@ -129,7 +131,7 @@ def deliver(compiled: Compiled, options: Options) -> Report:
                 if status.kind == "audience" and status.is_behind and name in names:
                     held = Result(node, "audience", name, status.relation, "held", status.reason)
                     report.results.append(held)
-        _deliver(compiled, engine, names, report)
+        _deliver(compiled, engine, destinations, names, report)
     return report
 
 
@@ -222,12 +224,18 @@ def _build(
     return report
 
 
-def _deliver(compiled: Compiled, engine: Engine, names: tuple[str, ...], report: Report) -> None:
+def _deliver(
+    compiled: Compiled,
+    engine: Engine,
+    destinations: dict[str, File],
+    names: tuple[str, ...],
+    report: Report,
+) -> None:
     """Deliver from what is published; an audience that was not built keeps what its tool has."""
     chosen = [a for a in compiled.project.audiences if a.name in names]
     held = {r.name: r.message for r in report.results if r.kind == "audience" and not r.is_good}
     report.deliveries = deliveries.deliver(
-        engine, chosen, held, compiled.destinations, compiled.project.root
+        engine, chosen, held, destinations, compiled.project.root
     )
 
 

@@ -7,6 +7,7 @@ under `exports/`, whatever its type.
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from segflow.audiences.audiences import key_and_columns, relation_of
 from segflow.destinations.file import File, FileSettings
@@ -32,13 +33,24 @@ class Delivery:
     message: str = ""
 
 
-def open_destinations(project: Project) -> dict[str, File]:
-    """The destinations of the chosen target by name, settings checked.
+def check_destinations(project: Project) -> None:
+    """Check what can be checked without secrets: compiling and planning need none.
 
     Raises:
         ProjectError: a type is unknown, or a setting is.
     """
-    return {node.name: _open(project, node) for node in project.destinations}
+    for node in project.destinations:
+        given = {k: v for k, v in node.settings.items() if "{{" not in str(v)}
+        _open(project, node, given)
+
+
+def open_destinations(project: Project) -> dict[str, File]:
+    """The destinations of the chosen target by name.
+
+    Raises:
+        ProjectError: a type or a setting is unknown, or an environment variable is not set.
+    """
+    return {node.name: _open(project, node, node.settings) for node in project.destinations}
 
 
 def deliver(
@@ -98,7 +110,7 @@ def _built_by(session: Session, relation: str) -> tuple[int, datetime]:
     return rows[0]
 
 
-def _open(project: Project, node: Destination) -> File:
+def _open(project: Project, node: Destination, given: dict[str, Any]) -> File:
     folder = project.root / FOLDER / node.name
     origin = node.origin
     assert origin is not None
@@ -108,7 +120,7 @@ def _open(project: Project, node: Destination) -> File:
             origin.location(".type"),
             did_you_mean(node.type, _TYPES) or f"there is: {', '.join(_TYPES)}",
         )
-    filled = project.environment.fill(node.settings, origin.location(), project.vars, secret=True)
+    filled = project.environment.fill(given, origin.location(), project.vars, secret=True)
     settings = documents.decode(filled, FileSettings, origin.path, origin.pointer)
     audiences = frozenset(a.name for a in project.audiences if a.destination == node.name)
     return File(settings, folder, audiences)
