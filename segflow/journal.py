@@ -1,7 +1,8 @@
 """segflow's own tables in the database: the schema's version, runs, and the steps of each.
 
-`segflow.runs` has one row per run; `segflow.steps` one row per run and node; `segments.status` one
-row per node with how fresh it is. Times are UTC.
+`segflow.runs` has one row per run; `segflow.steps` one row per run and node; `segflow.approvals`
+one row per guard that somebody let pass; `segments.status` one row per node with how fresh it is.
+Times are UTC.
 """
 
 from collections.abc import Iterable
@@ -25,6 +26,9 @@ create table if not exists segflow.runs (
     run integer, as_of timestamp, command varchar, target varchar, vars varchar,
     started_at timestamp, segflow_version varchar, git_commit varchar,
     is_ok boolean
+);
+create table if not exists segflow.approvals (
+    run integer, name varchar, guard varchar, moved bigint, approved bigint
 );
 create table if not exists segflow.steps (
     run integer, node varchar, kind varchar, relation varchar, status varchar, reason varchar,
@@ -131,8 +135,19 @@ def statuses(session: Session) -> dict[str, Status]:
     return {row[2]: Status(*row) for row in rows}
 
 
-def record(session: Session, run: Run, steps: Iterable[Step], nodes: set[str]) -> None:
-    """Write a run down. `nodes` are all that the project has: the rest leaves `segments.status`."""
+def record(
+    session: Session,
+    run: Run,
+    steps: Iterable[Step],
+    nodes: set[str],
+    approvals: Iterable[tuple[object, ...]],
+) -> None:
+    """Write a run down.
+
+    Args:
+        nodes: all that the project has; the rest leaves `segments.status`.
+        approvals: name, guard, contacts moved and approved, of each guard that let something pass.
+    """
     steps = list(steps)
     is_ok = not any(step.status in ("error", "held") for step in steps)
     variables = msgspec.json.encode(run.variables).decode()
@@ -150,6 +165,7 @@ def record(session: Session, run: Run, steps: Iterable[Step], nodes: set[str]) -
             for s in steps
         ],
     )
+    _insert(session, "segflow.approvals", [(run.run, *approval) for approval in approvals])
     known = {node: status for node, status in statuses(session).items() if node in nodes}
     for step in steps:
         if step.kind in ("seed", "model", "segment", "audience"):

@@ -24,7 +24,7 @@ from segflow.compile.graph import Graph
 from segflow.compile.selection import select, select_with_tests, with_tests
 from segflow.destinations.file import File
 from segflow.engines.base import Engine, Session
-from segflow.errors import ProjectError, WorkspaceError
+from segflow.errors import ProjectError, WorkspaceError, did_you_mean
 from segflow.project.config import Environment, moment
 from segflow.project.load import Project, load
 from segflow.questions.emptiness import first_empty, why_nobody
@@ -190,6 +190,7 @@ def _build(
     graph, project = compiled.graph, compiled.project
     report = _report(compiled, options)
     _check_file_name(compiled, engine)
+    _check_approved(compiled, options)
     with engine.session() as session:
         journal.prepare(session)
         membership.check_clock(session, plan.segments, report.as_of)
@@ -212,10 +213,13 @@ def _build(
     with engine.session() as session:
         moved = (report.run, report.as_of)
         standing = _standing(report.results, execution.kept)
-        report.updated = update_audiences(session, graph, plan, moved, standing)
+        report.updated = update_audiences(session, graph, plan, moved, standing, options.approved)
+        report.results = [_stopped(result, report) for result in report.results]
         report.results += report.updated.results
         steps = [_step(result) for result in report.results]
-        journal.record(session, _record(report, options), steps, set(graph.nodes))
+        trips = report.updated.watched.trips
+        approvals = [(t.name, t.guard, t.moved, t.approved) for t in trips if not t.holds]
+        journal.record(session, _record(report, options), steps, set(graph.nodes), approvals)
         after = journal.statuses(session)
         empty = {r.node for r in report.results if r.is_good and r.rows == 0}
         report.empty = first_empty(graph, empty)
@@ -251,6 +255,21 @@ def _check_file_name(compiled: Compiled, engine: Engine) -> None:
             compiled.project.location(f"$.targets.{compiled.project.target.name}.path"),
             "name the file otherwise",
         )
+
+
+def _check_approved(compiled: Compiled, options: Options) -> None:
+    known = {*compiled.graph.segments, *(a.name for a in compiled.project.audiences)}
+    for name in options.approved:
+        if name not in known:
+            hint = did_you_mean(name, known) or "name a segment or an audience"
+            raise ProjectError(f"--approve names `{name}`, which there is not", hint=hint)
+
+
+def _stopped(result: Result, report: Report) -> Result:
+    """A segment's result, held where its guards say so."""
+    why = report.updated.stopped.get(result.node)
+    held = replace(result, status="held", message=why or "", because=(result.node,))
+    return held if why else result
 
 
 def _standing(results: list[Result], kept: frozenset[str]) -> dict[str, tuple[str, ...]]:

@@ -13,7 +13,10 @@ from segflow.build.runner import Result
 
 @dataclass(frozen=True)
 class Options:
-    """What was typed. `now` is the clock, UTC; `as_of` wins over the target's own and over it."""
+    """What was typed. `now` is the clock, UTC; `as_of` wins over the target's own and over it.
+
+    `approved` says of segments and audiences how many contacts may move though a guard says no.
+    """
 
     command: str
     now: datetime
@@ -26,6 +29,7 @@ class Options:
     threads: int | None = None
     full_refresh: bool = False
     store_failures: bool = False
+    approved: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

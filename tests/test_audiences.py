@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segflow.audiences import audiences, user_types
+from segflow.audiences.guards import Watched
 from segflow.audiences.permission import HELD, permission_sql
 from segflow.engines.base import Session
 from segflow.engines.duckdb import DuckDB, DuckDBSettings
@@ -385,7 +386,7 @@ def test_nobody_without_permission(
             f'create or replace view segments."{segment}" as select contact_id'
             f" from segments.memberships where segment = '{segment}'"
         )
-    made = audiences.build_audience(session, graph, graph.project.audiences[0])
+    made = audiences.build_audience(session, graph, graph.project.audiences[0], Watched())
     rows, why = expected(name, people, statements, segments)
     found = session.rows("select lower(trim(email)), who from audiences.mail")
     assert set(found) == rows and len(found) == made.rows

@@ -292,7 +292,8 @@ def test_any_sequence_of_evaluations(tmp_path: Path, runs: list[Any]) -> None:
             for name in gone:
                 if name in expected.seen:
                     expected.see(name, moment, frozenset())
-            moves = membership.update(session, put_aside(session, evaluated), gone, number, moment)
+            names = dict.fromkeys(put_aside(session, evaluated))
+            moves = membership.update(session, names, gone, number, moment, lambda _: False)
             assert stays(session) == expected.history()
             for move in moves:
                 assert move.members == len(evaluated.get(move.segment, ()))
@@ -319,7 +320,8 @@ def test_together_is_the_same_as_one_by_one(tmp_path: Path, runs: list[Any]) -> 
                 moment += timedelta(hours=hours)
                 names = put_aside(session, evaluated)
                 for group in [[name] for name in names] if one_by_one else [names]:
-                    membership.update(session, group, [], number, moment)
+                    chosen = dict.fromkeys(group)
+                    membership.update(session, chosen, [], number, moment, lambda _: False)
             sizes = session.rows("from segments.sizes order by all")
             found.append((stays(session), sizes))
     assert found[0] == found[1]

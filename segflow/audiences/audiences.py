@@ -7,6 +7,7 @@ contacts share one key and only the first by contact_id stands for it.
 
 from dataclasses import dataclass, field
 
+from segflow.audiences.guards import Change, Watched
 from segflow.audiences.permission import ADDRESS, HELD, permission_sql
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.relations import Relation, literal, quoted
@@ -25,12 +26,16 @@ Tables = dict[str, tuple[str, set[str]]]
 
 @dataclass(frozen=True)
 class Built:
-    """An audience as it stands: its rows, its candidates, and why the rest of them is not in it."""
+    """An audience as it stands: its rows, its candidates, and why the rest of them is not in it.
+
+    Where a guard `stopped` it, the table is still the one before.
+    """
 
     audience: str
     rows: int
     candidates: int
     held: dict[str, int] = field(default_factory=dict)
+    stopped: str = ""
 
 
 def relation_of(audience: Audience) -> Relation:
@@ -50,8 +55,8 @@ def parents(graph: Graph, audience: Audience) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def build_audience(session: Session, graph: Graph, audience: Audience) -> Built:
-    """Replace the audience's table.
+def build_audience(session: Session, graph: Graph, audience: Audience, watched: Watched) -> Built:
+    """Replace the audience's table, unless its guards stop that.
 
     Raises:
         StepError: a column it asks for is nowhere, or the engine refuses.
@@ -59,6 +64,9 @@ def build_audience(session: Session, graph: Graph, audience: Audience) -> Built:
     scratch = f'{SCRATCH}."audience {audience.name}"'
     session.execute(f"create or replace table {scratch} as {_candidates(session, graph, audience)}")
     key, columns = key_and_columns(audience)
+    stopped = watched.judge(audience.guards, _change(session, audience, scratch, key))
+    if stopped:
+        return Built(audience.name, 0, 0, stopped=stopped)
     listed = ", ".join(quoted(name) for name in columns)
     with session.transaction():
         session.execute(
@@ -73,6 +81,21 @@ def build_audience(session: Session, graph: Graph, audience: Audience) -> Built:
     held = {reason: count for reason, count in counts if reason is not None}
     rows = sum(count for reason, count in counts if reason is None)
     return Built(audience.name, rows, rows + sum(held.values()), held)
+
+
+def _change(session: Session, audience: Audience, scratch: str, key: str) -> Change:
+    """What the audience's table would become; one that has another key now begins anew."""
+    name, before = quoted(key), f"select cast(null as varchar) as {quoted(key)} limit 0"
+    if session.relation_type(SCHEMA, audience.name):
+        query = f"select * from {relation_of(audience)}"
+        if key.lower() in {column.lower() for column, _ in session.columns(query)}:
+            before = f"select {name} from {relation_of(audience)}"
+    old, new, both = session.rows(
+        f"with old as ({before}), new as (select {name} from {scratch} where {HELD} is null)"
+        " select (select count(*) from old), (select count(*) from new),"
+        f" (select count(*) from new semi join old using ({name}))"
+    )[0]
+    return Change(audience.name, old, new, new - both, old - both)
 
 
 def key_and_columns(audience: Audience) -> tuple[str, list[str]]:

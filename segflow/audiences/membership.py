@@ -6,10 +6,11 @@ every run; closed ones are appended to `segments.closed_stays`; both are
 rerun of one `as_of` starts from the state before it, so that it changes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from segflow.audiences.guards import Change
 from segflow.build.evaluation import members_table
 from segflow.compile.relations import literal, quoted, timestamp
 from segflow.engines.base import SCRATCH, EngineError, Session
@@ -114,20 +115,37 @@ def drop_views(session: Session, known: Iterable[str]) -> None:
             session.execute(f"drop view segments.{quoted(name)}")
 
 
+# Says of each change of a segment whether it has to wait.
+Judge = Callable[[Change], bool]
+
+
 def update(
-    session: Session, evaluated: list[str], removed: list[str], run: int, as_of: datetime
+    session: Session,
+    evaluated: dict[str, str | None],
+    removed: list[str],
+    run: int,
+    as_of: datetime,
+    waits: Judge,
 ) -> list[Movement]:
     """Compare the contacts put aside for each evaluated segment with its open stays.
 
-    Those of `removed` segments are all closed; those of other segments stay as they are.
+    Those of `removed` segments are all closed; those of other segments stay as they are, and so do
+    those whose change `waits`.
+
+    Args:
+        evaluated: segments, each with the time within which coming and going counts as flapping.
     """
     moved = [*evaluated, *_not_later(session, removed, as_of)]
-    _mend_views(session, moved)
-    if not moved:
-        return []
-    _gather(session, evaluated)
+    _gather(session, list(evaluated))
+    now = timestamp(as_of)
     with session.transaction():
-        return _update(session, moved, run, timestamp(as_of))
+        _restore(session, moved, now)
+        held = {c.name for c in _changes(session, evaluated, now) if waits(c)}
+        moved = [name for name in moved if name not in held]
+        movements = _update(session, moved, run, now) if moved else []
+        session.execute("drop table stays_before")
+    _mend_views(session, moved)
+    return movements
 
 
 def _not_later(session: Session, removed: list[str], as_of: datetime) -> list[str]:
@@ -172,7 +190,8 @@ def _gather(session: Session, evaluated: list[str]) -> None:
         session.execute(f"insert into {_NOW} {' union all '.join(parts)}")
 
 
-def _update(session: Session, moved: list[str], run: int, now: str) -> list[Movement]:
+def _restore(session: Session, moved: list[str], now: str) -> None:
+    """The stays that were open before this moment, whatever an earlier run made of it."""
     chosen = f"segment in ({_listed(moved)})"
     session.execute(
         "create or replace temp table stays_before as"
@@ -181,6 +200,38 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
         " select segment, contact_id, entered_at, entered_run from segments.closed_stays"
         f" where {chosen} and left_at = {now}"
     )
+
+
+def _changes(session: Session, evaluated: dict[str, str | None], now: str) -> list[Change]:
+    """What each evaluated segment would become."""
+    if not evaluated:
+        return []
+    windows = ", ".join(
+        f"({literal(name)}, {f'interval {literal(window)}' if window else 'null::interval'})"
+        for name, window in evaluated.items()
+    )
+    rows = session.rows(
+        f"with windows (segment, flapping) as (values {windows}), moves as ("
+        " select segment, contact_id, before.entered_at, before.contact_id is not null as was_in,"
+        f" members.contact_id is not null as is_in from stays_before as before full join {_NOW}"
+        " as members using (segment, contact_id)),"
+        " back as (select moves.segment, moves.contact_id from moves join windows using (segment)"
+        " join segments.closed_stays as closed on closed.segment = moves.segment and"
+        f" closed.contact_id = moves.contact_id and closed.left_at < {now} and"
+        f" closed.left_at > {now} - flapping where not moves.was_in group by all)"
+        " select segment, count(*) filter (where was_in), count(*) filter (where is_in),"
+        " count(*) filter (where is_in and not was_in),"
+        " count(*) filter (where was_in and not is_in),"
+        f" count(*) filter (where was_in and not is_in and entered_at > {now} - flapping or"
+        " back.contact_id is not null) from windows join moves using (segment)"
+        " left join back using (segment, contact_id) group by segment"
+    )
+    found = {row[0]: Change(*row) for row in rows}
+    return [found.get(name, Change(name, 0, 0, 0, 0)) for name in evaluated]
+
+
+def _update(session: Session, moved: list[str], run: int, now: str) -> list[Movement]:
+    chosen = f"segment in ({_listed(moved)})"
     if session.rows(
         f"select 1 from segments.closed_stays where {chosen} and left_at = {now} limit 1"
     ):
@@ -190,7 +241,7 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
         )
     session.execute(
         "create or replace temp table stays_left as select * from stays_before"
-        f" anti join {_NOW} using (segment, contact_id)"
+        f" anti join {_NOW} using (segment, contact_id) where {chosen}"
     )
     session.execute(
         "insert into segments.closed_stays select segment, contact_id, entered_at, entered_run,"
@@ -203,7 +254,7 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
         f" coalesce(before.entered_at, {now}) as entered_at,"
         f" coalesce(before.entered_run, {run}) as entered_run"
         f" from {_NOW} as members left join stays_before as before using (segment, contact_id)"
-        " order by segment, contact_id"
+        f" where {chosen} order by segment, contact_id"
     )
     movements = _movements(session, moved, now)
     session.execute(
@@ -215,7 +266,6 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
         for m in movements
     )
     session.execute(f"insert into segments.evaluations values {values}")
-    session.execute("drop table stays_before")
     session.execute("drop table stays_left")
     return movements
 

@@ -1,30 +1,38 @@
 """Results of a build in; memberships, user types, reach and the chosen audiences up to date out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from segflow.audiences import audiences, membership, user_types
 from segflow.audiences.audiences import Built
+from segflow.audiences.guards import Change, Watched
 from segflow.audiences.membership import Movement
 from segflow.build.plan import Plan
 from segflow.build.runner import Result
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.engines.base import Session
 from segflow.errors import StepError
-from segflow.project.nodes import Audience
+from segflow.project.nodes import Audience, SegmentGuards
 
 _MAIL = "email"
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass
 class Updated:
-    """What changed. `results` has one entry per audience; `mailable` counts members by segment."""
+    """What changed. `results` has one entry per audience; `mailable` counts members by segment.
+
+    `stopped` are the segments whose guards hold them where they were, by id, and why.
+    """
 
     movements: list[Movement] = field(default_factory=list)
     mailable: dict[str, int] = field(default_factory=dict)
     stages: dict[str, int] = field(default_factory=dict)
     audiences: list[Built] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    watched: Watched = field(default_factory=Watched)
+    stopped: dict[str, str] = field(default_factory=dict)
 
 
 def update_audiences(
@@ -33,14 +41,16 @@ def update_audiences(
     plan: Plan,
     run: tuple[int, datetime],
     standing: dict[str, tuple[str, ...]],
+    approved: Mapping[str, int],
 ) -> Updated:
     """Bring everything that is made of evaluated segments up to date.
 
     Args:
         run: the number of the run, and its moment.
         standing: nodes that are not up to date, each with the failed nodes at the root of it.
+        approved: how many contacts may move in a segment or audience whose guards say no.
     """
-    updated = Updated()
+    updated = Updated(watched=Watched(approved))
     contacts = graph.find(CONTACTS)
     relation = graph.relations.get(str(contacts))
     chosen = [a for a in graph.project.audiences if a.name in plan.audiences]
@@ -50,11 +60,24 @@ def update_audiences(
         return updated
     types = {name.lower(): kind for name, kind in session.columns(f"select * from {relation}")}
     membership.prepare(session, types["contact_id"])
-    evaluated = [name for name in plan.segments if graph.segments[name].id not in standing]
+    evaluated = {
+        name: _flapping(segment.config.guards)
+        for name, segment in graph.segments.items()
+        if name in plan.segments and segment.id not in standing
+    }
     removed = membership.gone(session, graph.segments) if plan.is_whole else []
     if plan.is_whole:
         membership.drop_views(session, graph.segments)
-    updated.movements = membership.update(session, evaluated, removed, *run)
+
+    def waits(change: Change) -> bool:
+        segment = graph.segments[change.name]
+        why = updated.watched.judge(segment.config.guards, change)
+        if why:
+            updated.stopped[segment.id] = why
+        return bool(why)
+
+    updated.movements = membership.update(session, evaluated, removed, *run, waits)
+    standing = standing | {node: (node,) for node in updated.stopped}
     user_types.write_user_types(session, graph)
     reach = user_types.write_reach(session, graph)
     mailed = {n for a in graph.project.audiences if a.channel == _MAIL for n in a.segments}
@@ -83,12 +106,24 @@ def _audience(
         updated.results.append(_held(audience, tuple(roots), graph))
         return
     try:
-        built = audiences.build_audience(session, graph, audience)
+        built = audiences.build_audience(session, graph, audience, updated.watched)
     except StepError as error:
         updated.results.append(replace(_result(audience), status="error", message=str(error)))
         return
+    if built.stopped:
+        held = replace(_result(audience), status="held", message=built.stopped)
+        updated.results.append(replace(held, because=(audience.id,)))
+        return
     updated.audiences.append(built)
     updated.results.append(replace(_result(audience), rows=built.rows))
+
+
+def _flapping(guards: SegmentGuards) -> str | None:
+    """Within what time coming and going is flapping, as an interval; None where it never is."""
+    if guards.min_stay is None and guards.max_flapping is None:
+        return None
+    stay = guards.min_stay or "1d"
+    return f"{stay[:-1]} {_UNITS[stay[-1]]}"
 
 
 def _result(audience: Audience) -> Result:

@@ -20,7 +20,7 @@ from segflow.cli.output import as_json, results_of
 from segflow.cli.render import Screen
 from segflow.cli.starter import copy_starter
 from segflow.compile.selection import select
-from segflow.errors import SegflowError
+from segflow.errors import ProjectError, SegflowError
 from segflow.pipeline import Compiled
 from segflow.project import documents
 from segflow.project.config import Environment, moment
@@ -51,6 +51,7 @@ class Invocation:
             threads=given.get("threads"),
             full_refresh=given.get("full_refresh", False),
             store_failures=given.get("store_failures", False),
+            approved=_approved(given.get("approve") or ()),
         )
 
     def compiled(self) -> Compiled:
@@ -67,6 +68,19 @@ def _variables(text: str | None) -> dict[str, Any]:
     if not text:
         return {}
     return documents.parse(text, Path("--vars"))
+
+
+def _approved(words: tuple[str, ...]) -> dict[str, int]:
+    """`--approve name=ceiling`, as often as it takes."""
+    found = {}
+    for word in words:
+        name, _, ceiling = word.partition("=")
+        if not ceiling.isdecimal():
+            raise ProjectError(
+                f"--approve {word}: how many contacts?", hint="as in: --approve vip_sales_calls=212"
+            )
+        found[name] = int(ceiling)
+    return found
 
 
 def _options(*names: str) -> Callable[[F], F]:
@@ -89,6 +103,9 @@ def _options(*names: str) -> Callable[[F], F]:
         "store_failures": click.option(
             "--store-failures", is_flag=True, help="Keep the rows that fail tests."
         ),
+        "approve": click.option(
+            "--approve", multiple=True, help="name=ceiling: how much a guard is to let through."
+        ),
         "resource_type": click.option("--resource-type", help="model, segment, audience, …"),
         "inline": click.option("--inline", help="A query, with Jinja."),
         "limit": click.option("--limit", type=click.IntRange(1), default=5, show_default=True),
@@ -106,7 +123,8 @@ def _options(*names: str) -> Callable[[F], F]:
 
 _EVERY = ("project_dir", "target", "vars", "output", "quiet")
 _CHOICE = ("select", "exclude")
-_RUN = (*_EVERY, *_CHOICE, "as_of", "threads", "full_refresh", "store_failures")
+_BUILD = ("threads", "full_refresh", "store_failures", "approve")
+_RUN = (*_EVERY, *_CHOICE, "as_of", *_BUILD)
 
 
 def _command(name: str, *options: str) -> Callable[[Callable[..., int]], click.Command]:
@@ -212,7 +230,7 @@ def deliver(invocation: Invocation) -> int:
     return _finish(invocation, compiled, pipeline.deliver(compiled, invocation.options))
 
 
-@_command("retry", *_EVERY, "threads", "full_refresh", "store_failures")
+@_command("retry", *_EVERY, *_BUILD)
 def retry(invocation: Invocation) -> int:
     """Go on with what the last run left behind, at the same moment."""
     invocation.options = pipeline.as_last_time(invocation.options, invocation.environment)

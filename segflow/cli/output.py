@@ -42,6 +42,7 @@ def results_of(report: Report) -> dict[str, Any]:
         "segments": report.updated.movements,
         "stages": report.updated.stages,
         "audiences": report.updated.audiences,
+        "guards": report.updated.watched.trips,
         "deliveries": report.deliveries,
         "empty": report.empty,
         "nobody": report.nobody,

@@ -267,7 +267,10 @@ def _ending(report: Report) -> Iterator[str]:
     failed = [r for r in report.results if r.status == "error"]
     held = [r for r in report.results if r.status == "held"]
     unsent = [d for d in report.deliveries if d.state == "error"]
+    stopped = [trip for trip in report.updated.watched.trips if trip.holds]
     if report.ok:
+        for trip in report.updated.watched.trips:
+            yield f"Approved: {trip.message} in {trip.name} (guard {trip.guard})"
         yield "[green]All delivered.[/]" if report.deliveries else "[green]All built.[/]"
         return
     for result in failed:
@@ -281,8 +284,13 @@ def _ending(report: Report) -> Iterator[str]:
     )
     late = [r.name for r in failed if r.kind == "source"]
     when = f"when {', '.join(late)} arrived" if late else "when it is mended"
-    command = "segflow deliver" if unsent and not failed else "segflow retry"
-    yield f"  {when:<32}  {command}"
+    if failed or not stopped:
+        command = "segflow deliver" if unsent and not failed else "segflow retry"
+        yield f"  {when:<32}  {command}"
+    if stopped:
+        most = {t.name: max(o.moved for o in stopped if o.name == t.name) for t in stopped}
+        approvals = " ".join(f"--approve {name}={moved}" for name, moved in most.items())
+        yield f"  {'if that is right':<32}  segflow retry {approvals}"
 
 
 def table(names: list[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:

@@ -22,7 +22,7 @@ _SHAPES: dict[str, type[Struct]] = {
     "goals": nodes.NodeConfig,
     "purposes": nodes.NodeConfig,
     "channels": nodes.NodeConfig,
-    "audiences": nodes.NodeConfig,
+    "audiences": nodes.AudienceConfig,
 }
 
 
@@ -105,12 +105,13 @@ class Folders:
 
 
 def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two layers of config as one: `above` wins, but tags add up and meta is merged, as in dbt."""
+    """Two layers of config as one: `above` wins, but tags add up, meta and guards are merged."""
     merged = {**below, **above}
     if "tags" in below and "tags" in above:
         merged["tags"] = [*_listed(below["tags"]), *_listed(above["tags"])]
-    if "meta" in below and "meta" in above:
-        merged["meta"] = {**below["meta"], **above["meta"]}
+    for key in ("meta", "guards"):
+        if key in below and key in above:
+            merged[key] = {**below[key], **above[key]}
     return merged
 
 

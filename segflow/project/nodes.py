@@ -4,6 +4,7 @@ Structs that end in `Properties` or `Config` are YAML shapes with strict keys. T
 A node's `origin` says which place in which YAML file speaks of it.
 """
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +40,33 @@ class Contract(Shape, frozen=True):
     enforced: bool = False
 
 
+class Guards(Shape, frozen=True):
+    """How much may change in one run: contacts, or a share of those before, as in `20%`.
+
+    Raises:
+        ValueError: a share or a length of time is written otherwise.
+    """
+
+    max_entered: int | str | None = None
+    max_left: int | str | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            said, kind = getattr(self, name), "30m, 12h or 7d" if name == "min_stay" else "20%"
+            pattern = r"\d+[mhd]" if name == "min_stay" else r"\d+(\.\d+)?%"
+            if isinstance(said, str) and not re.fullmatch(pattern, said):
+                raise ValueError(f"`{name}` is written as in {kind}, not `{said}`")
+
+
+class SegmentGuards(Guards, frozen=True):
+    """Of a segment also how many contacts may leave within `min_stay` of entering, or come back."""
+
+    min_stay: str | None = None
+    max_flapping: int | str | None = None
+
+
 class ModelConfig(Shape, frozen=True):
     enabled: bool = True
     materialized: Literal["view", "table", "incremental", "ephemeral", "segment"] = "view"
@@ -51,6 +79,7 @@ class ModelConfig(Shape, frozen=True):
     on_schema_change: Literal["ignore", "fail", "append_new_columns", "sync_all_columns"] = "ignore"
     full_refresh: bool | None = None
     contract: Contract = Contract()
+    guards: SegmentGuards = SegmentGuards()
 
 
 class SeedConfig(Shape, frozen=True):
@@ -89,6 +118,10 @@ class NodeConfig(Shape, frozen=True):
     enabled: bool = True
     tags: str | list[str] = []
     meta: dict[str, Any] = {}
+
+
+class AudienceConfig(NodeConfig, frozen=True):
+    guards: Guards = Guards()
 
 
 # ── YAML properties ───────────────────────────────────────────────────────────────────────────
@@ -265,6 +298,7 @@ class Audience(Node, frozen=True, kw_only=True):
     destination: str
     key: str
     fields: tuple[tuple[str, str], ...]
+    guards: Guards
 
 
 class Destination(Node, frozen=True, kw_only=True):

@@ -5,11 +5,13 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from segflow.project.nodes import (
+    AudienceConfig,
     ColumnProperties,
     DataTestConfig,
     ExpectProperties,
     Freshness,
     GivenProperties,
+    Guards,
     NodeConfig,
     Overrides,
     Shape,
@@ -126,7 +128,8 @@ class AudienceProperties(Shape, frozen=True):
     segments: list[str] = []
     exclude: list[str] = []
     user_types: Literal["all"] | None = None
-    config: NodeConfig = NodeConfig()
+    guards: Guards = Guards()
+    config: AudienceConfig = AudienceConfig()
     meta: dict[str, Any] = {}
 
 

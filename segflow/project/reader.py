@@ -337,9 +337,10 @@ class Reader:
 
     def _plain(self, kind: str, said: Any, file: File, origin: Origin) -> None:
         """A persona, goal, purpose, channel or audience."""
-        own = merge({"meta": said.meta} if said.meta else {}, _own(said.config))
+        beside = {k: _own(v) for k in ("meta", "guards") if (v := getattr(said, k, None))}
+        own = merge(beside, _own(said.config))
         layers = merge(self._layers(kind, file, said.name), own)
-        config = documents.convert(layers, nodes.NodeConfig)
+        config = documents.convert(layers, type(said.config))
         if self._is_disabled(f"{kind[:-1]}.{self.package.name}.{said.name}", config.enabled):
             return
         common = {
@@ -349,6 +350,8 @@ class Reader:
             "meta": config.meta,
         }
         group: list[Node] = getattr(self.contents, kind)
+        if isinstance(config, nodes.AudienceConfig):
+            common["guards"] = config.guards
         group.append(PLAIN[kind](said, common, len(group)))
 
     def _destinations(self) -> None:
@@ -378,7 +381,7 @@ class Reader:
             )
 
 
-def _own(config: msgspec.Struct) -> dict[str, Any]:
+def _own(config: Any) -> dict[str, Any]:
     """What a config in YAML says, without what it leaves out."""
     found: dict[str, Any] = msgspec.to_builtins(config)
     return found
