@@ -7,6 +7,7 @@ Times are UTC.
 
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +31,7 @@ create table if not exists segflow.runs (
 create table if not exists segflow.approvals (
     run integer, name varchar, guard varchar, moved bigint, approved bigint
 );
+create table if not exists segflow.project (archive blob);
 create table if not exists segflow.steps (
     run integer, node varchar, kind varchar, relation varchar, status varchar, reason varchar,
     row_count bigint, seconds double
@@ -116,6 +118,21 @@ def last_run(session: Session) -> Run | None:
         return None
     run, as_of, command, target, variables, started_at, commit = rows[0]
     return Run(run, as_of, command, target, msgspec.json.decode(variables), started_at, commit)
+
+
+def keep_project(session: Session, archive: Path) -> None:
+    """Keep the files that the last run was made of, in one archive."""
+    file = f"read_blob({literal(str(archive))})"
+    if not session.rows(f"select 1 from segflow.project join {file} on archive = content"):
+        session.execute(
+            f"create or replace table segflow.project as select content as archive from {file}"
+        )
+
+
+def last_project(session: Session) -> bytes | None:
+    """The archive of the files that the last run was made of."""
+    rows = session.rows("select archive from segflow.project")
+    return rows[0][0] if rows else None
 
 
 def left_behind(session: Session) -> set[str]:

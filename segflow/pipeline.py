@@ -25,6 +25,7 @@ from segflow.compile.selection import select, select_with_tests, with_tests
 from segflow.destinations.file import File
 from segflow.engines.base import Engine, Session
 from segflow.errors import ProjectError, WorkspaceError, did_you_mean
+from segflow.project import archive
 from segflow.project.config import Environment, moment
 from segflow.project.load import Project, load
 from segflow.questions.emptiness import first_empty, why_nobody
@@ -48,10 +49,16 @@ def compile_project(options: Options, environment: Environment) -> Compiled:
         ProjectError: whatever is wrong with it, at its file and line.
     """
     project = load(options.project_dir, options.target, options.variables, environment)
+    compiled = compile_loaded(project)
+    project.cache.save()
+    return compiled
+
+
+def compile_loaded(project: Project) -> Compiled:
+    """Connect, render and check a project that has been read; raises ProjectError."""
     graph = build_graph(project)
     compilation = compile_graph(graph)
     deliveries.check_destinations(project)
-    project.cache.save()
     return Compiled(project, graph, compilation)
 
 
@@ -59,6 +66,7 @@ def write_artifacts(compiled: Compiled, options: Options) -> None:
     """Compiled SQL and the manifest below `target/`."""
     artifacts.write_compiled(compiled.graph, compiled.compilation)
     artifacts.write_manifest(compiled.graph, compiled.compilation, options.now)
+    archive.pack(compiled.project, compiled.project.target_path / archive.NAME)
 
 
 def run(compiled: Compiled, options: Options, watch: Watch, then_deliver: bool = True) -> Report:
@@ -71,7 +79,7 @@ def run(compiled: Compiled, options: Options, watch: Watch, then_deliver: bool =
     engine = open_engine(compiled.project, options.threads)
     destinations = deliveries.open_destinations(compiled.project) if then_deliver else {}
     with locked(engine.location, options.command), private_copy(engine):
-        report = _build(compiled, options, engine, plan, watch)
+        report = build_copy(compiled, options, engine, plan, watch)
         engine.commit_run()
         if then_deliver:
             _deliver(compiled, engine, destinations, plan.audiences, report)
@@ -108,7 +116,7 @@ def retry(compiled: Compiled, options: Options, watch: Watch) -> Report:
             return replace(_report(compiled, options), warnings=["nothing was left behind"])
         plan = plan_build(graph, with_tests(graph, left), False, "left behind by the last run")
         with private_copy(engine):
-            report = _build(compiled, options, engine, plan, watch)
+            report = build_copy(compiled, options, engine, plan, watch)
             engine.commit_run()
             _deliver(compiled, engine, destinations, plan.audiences, report)
     return report
@@ -183,10 +191,10 @@ def inspect(compiled: Compiled) -> Inspection:
         return Inspection(engine.location, found, first_empty(graph, empty), nobody)
 
 
-def _build(
+def build_copy(
     compiled: Compiled, options: Options, engine: Engine, plan: Plan, watch: Watch
 ) -> Report:
-    """Everything up to the moment before publishing."""
+    """Everything up to the moment before publishing, on a private copy that is open."""
     graph, project = compiled.graph, compiled.project
     report = _report(compiled, options)
     _check_file_name(compiled, engine)
@@ -220,6 +228,7 @@ def _build(
         trips = report.updated.watched.trips
         approvals = [(t.name, t.guard, t.moved, t.approved) for t in trips if not t.holds]
         journal.record(session, _record(report, options), steps, set(graph.nodes), approvals)
+        journal.keep_project(session, project.target_path / archive.NAME)
         after = journal.statuses(session)
         empty = {r.node for r in report.results if r.is_good and r.rows == 0}
         report.empty = first_empty(graph, empty)
@@ -279,16 +288,20 @@ def _standing(results: list[Result], kept: frozenset[str]) -> dict[str, tuple[st
     return {node: (node,) for node in kept - good} | bad
 
 
+def moment_of(compiled: Compiled, options: Options) -> datetime:
+    """The moment of a run: the one typed, else the target's own, else the clock's."""
+    pinned = compiled.project.target.properties.as_of
+    return options.as_of or (moment(pinned) if pinned else options.now)
+
+
 def _report(compiled: Compiled, options: Options) -> Report:
-    """An empty report; its moment is the one typed, else the target's own, else the clock's."""
+    """An empty report."""
     project = compiled.project
-    pinned = project.target.properties.as_of
-    as_of = options.as_of or (moment(pinned) if pinned else options.now)
     return Report(
         options.command,
         project.name,
         project.target.name,
-        as_of,
+        moment_of(compiled, options),
         git_commit=_git_commit(project.root),
         warnings=list(compiled.compilation.warnings),
     )

@@ -44,6 +44,10 @@ class Trip:
     def holds(self) -> bool:
         return self.approved is None or self.moved > self.approved
 
+    @property
+    def why(self) -> str:
+        return f"guard {self.guard}: {self.message}"
+
 
 @dataclass
 class Watched:
@@ -61,7 +65,7 @@ class Watched:
         self.trips += found
         holding = [trip for trip in found if trip.holds]
         worst = max(holding, key=lambda trip: trip.moved, default=None)
-        return f"guard {worst.guard}: {worst.message}" if worst else None
+        return worst.why if worst else None
 
 
 def _tripped(guards: Guards, change: Change) -> list[tuple[str, int, str]]:

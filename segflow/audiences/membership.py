@@ -203,7 +203,7 @@ def _restore(session: Session, moved: list[str], now: str) -> None:
 
 
 def _changes(session: Session, evaluated: dict[str, str | None], now: str) -> list[Change]:
-    """What each evaluated segment would become."""
+    """What each evaluated segment would become, from what stands published now."""
     if not evaluated:
         return []
     windows = ", ".join(
@@ -213,8 +213,9 @@ def _changes(session: Session, evaluated: dict[str, str | None], now: str) -> li
     rows = session.rows(
         f"with windows (segment, flapping) as (values {windows}), moves as ("
         " select segment, contact_id, before.entered_at, before.contact_id is not null as was_in,"
-        f" members.contact_id is not null as is_in from stays_before as before full join {_NOW}"
-        " as members using (segment, contact_id)),"
+        " members.contact_id is not null as is_in from (select segments.memberships.* from"
+        " segments.memberships join windows using (segment)) as before"
+        f" full join {_NOW} as members using (segment, contact_id)),"
         " back as (select moves.segment, moves.contact_id from moves join windows using (segment)"
         " join segments.closed_stays as closed on closed.segment = moves.segment and"
         f" closed.contact_id = moves.contact_id and closed.left_at < {now} and"

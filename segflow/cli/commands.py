@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import click
 
-from segflow import __version__, artifacts, pipeline
-from segflow.build.plan import kind_of
-from segflow.cli import render
+from segflow import __version__, artifacts, pipeline, planning
+from segflow.build.plan import Plan, Step, kind_of
+from segflow.build.runner import Result
+from segflow.cli import preview, render
 from segflow.cli.log import Log
 from segflow.cli.output import as_json, results_of
 from segflow.cli.render import Screen
@@ -110,6 +111,12 @@ def _options(*names: str) -> Callable[[F], F]:
         "inline": click.option("--inline", help="A query, with Jinja."),
         "limit": click.option("--limit", type=click.IntRange(1), default=5, show_default=True),
         "output": click.option("--output", type=click.Choice(["text", "json"]), default="text"),
+        "document": click.option(
+            "--output", type=click.Choice(["text", "json", "markdown"]), default="text"
+        ),
+        "state": click.option("--state", help="A target folder of an earlier state."),
+        "against": click.option("--against", help="Another database to start from."),
+        "examples": click.option("--examples", is_flag=True, help="Show examples in Markdown."),
         "quiet": click.option("--quiet", "-q", is_flag=True, help="Print errors only."),
     }
 
@@ -238,6 +245,43 @@ def retry(invocation: Invocation) -> int:
     with invocation.screen.progress() as watch, _log(compiled, invocation) as log:
         report = pipeline.retry(compiled, invocation.options, log.also(watch))
     return _finish(invocation, compiled, report)
+
+
+@_command(
+    "plan",
+    *(option for option in _EVERY if option != "output"),
+    *_CHOICE,
+    "as_of",
+    "threads",
+    "full_refresh",
+    "approve",
+    "state",
+    "against",
+    "document",
+    "examples",
+)
+def plan(invocation: Invocation) -> int:
+    """Announce what a run would change, and why; nothing is published or delivered."""
+    given, output = invocation.given, invocation.output
+    compiled = invocation.compiled()
+    silent = Screen(invocation.screen.quiet or output != "text", output != "text")
+    state, against = (Path(given[n]) if given[n] else None for n in ("state", "against"))
+    shows = given["examples"] or (output == "text" and sys.stdout.isatty())
+    with silent.progress() as watch:
+
+        def watch_bad(event: Plan | Step | Result) -> None:
+            if not isinstance(event, Result) or not event.is_good:
+                watch(event)
+
+        made = planning.plan(compiled, invocation.options, watch_bad, state, against, shows)
+    if output == "json":
+        invocation.answer(preview.results(made), made.report)
+    elif output == "markdown":
+        click.echo(invocation.environment.scrub("\n".join(preview.markdown(made))))
+    else:
+        for line in preview.text(made):
+            invocation.screen.data(invocation.environment.scrub(line))
+    return 0 if made.ok else 1
 
 
 @_command("test", *_EVERY, *_CHOICE, "as_of")

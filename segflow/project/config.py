@@ -73,10 +73,14 @@ class ProjectFile(Shape, frozen=True, rename="kebab"):
 
 @dataclass(frozen=True)
 class Package:
-    """One folder with a segflow.yml: the project itself, or one that it builds on."""
+    """One folder with a segflow.yml: the project itself, or one that it builds on.
+
+    `home` is where the paths of its data files start: its root, unless it was put elsewhere.
+    """
 
     root: Path
     file: ProjectFile
+    home: Path
 
     @property
     def name(self) -> str:
@@ -193,7 +197,7 @@ def read_package(root: Path, named_at: Location | None = None) -> Package:
             f"`{file.name}` is no name for a project: letters, digits and _ only",
             documents.locate(path, "$.name"),
         )
-    return Package(root, file)
+    return Package(root, file, root)
 
 
 def choose_target(package: Package, name: str | None) -> tuple[str, TargetProperties]:

@@ -1,8 +1,9 @@
 """A folder in, a `Project` out: every file of the project and of the packages it builds on."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +68,22 @@ def load(
     target: str | None = None,
     variables: Mapping[str, Any] | None = None,
     environment: Environment | None = None,
+    home: Path | None = None,
 ) -> Project:
     """Read the project in `root` with the packages it names.
 
     Args:
         target: the target's name; None is the project's default.
         variables: vars from the command line, which win over those of every file.
+        home: where its data files lie, if not beside it.
 
     Raises:
         ProjectError: a file is broken, says something twice, or names what there is not.
     """
     root = root.resolve()
     packages = tuple(_packages(read_package(root)))
+    if home:
+        packages = tuple(replace(p, home=home / os.path.relpath(p.root, root)) for p in packages)
     name, properties = choose_target(packages[0], target)
     known = set(TargetProperties.__struct_fields__)
     settings = {k: v for k, v in packages[0].file.targets[name].items() if k not in known}

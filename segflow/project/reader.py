@@ -22,7 +22,10 @@ from segflow.project.seeds import read_header
 
 @dataclass(kw_only=True)
 class Contents:
-    """The nodes that packages hold. `disabled` are the ids of those that are switched off."""
+    """The nodes that packages hold, and the `files` that say so.
+
+    `disabled` are the ids of those that are switched off.
+    """
 
     models: list[nodes.Model] = field(default_factory=list)
     seeds: list[nodes.Seed] = field(default_factory=list)
@@ -37,6 +40,7 @@ class Contents:
     audiences: list[nodes.Audience] = field(default_factory=list)
     destinations: list[nodes.Destination] = field(default_factory=list)
     disabled: set[str] = field(default_factory=set)
+    files: list[Path] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class Reader:
         macros = files.below(root, file.macro_paths)
         singular = files.below(root, file.test_paths)
         every = {f.relative: f for f in (*models, *seeds, *macros, *singular)}
+        told = [f.path for f in every.values() if f.suffix in (".sql", ".csv", ".yml", ".yaml")]
+        self.contents.files += [self.package.path, *told]
         for found in every.values():
             if found.suffix in (".yml", ".yaml"):
                 self._properties(found)
@@ -292,7 +298,7 @@ class Reader:
                     where, around = origin.location(below), self.around
                     text = str(around.environment.fill(text, where, around.variables, False))
                 text = text.replace("{name}", identifier).replace("{identifier}", identifier)
-                return files.readable(self.package.root, text)
+                return files.readable(self.package.home, text)
         return None
 
     def _data_tests(

@@ -1,0 +1,332 @@
+"""A run on a copy that is thrown away, held against what there is: what would change, and why.
+
+What it announces is what a run does, because it is one. To tell the causes apart, the definitions
+of the last run, which the database keeps, are evaluated on the data of now: once at their own
+moment, once at the moment of now. What differs after the first is data, after the second time, and
+after the run itself the definition.
+"""
+
+import shutil
+import sys
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from segflow import journal
+from segflow.audiences.guards import Change, Watched
+from segflow.build.plan import Plan, plan_build
+from segflow.build.runner import Execution, Watch, run_plan
+from segflow.build.workspace import locked, open_engine, private_copy
+from segflow.compile.changes import Changes, changes
+from segflow.compile.graph import CONTACTS
+from segflow.compile.selection import select_with_tests
+from segflow.engines.base import Engine, Session
+from segflow.errors import ProjectError
+from segflow.pipeline import Compiled, build_copy, compile_loaded, moment_of
+from segflow.project import archive
+from segflow.project.load import load
+from segflow.questions import preview
+from segflow.questions.preview import AudiencePreview, SegmentPreview
+from segflow.report import Options, Report
+
+
+@dataclass(frozen=True)
+class Base:
+    """What is compared with: a project as it was, and the run that it made, None with `--state`."""
+
+    compiled: Compiled
+    files: dict[str, int]
+    run: journal.Run | None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a run would do. `changes` are those of the project since `base`."""
+
+    report: Report
+    base: Base | None
+    changes: Changes | None
+    segments: list[SegmentPreview]
+    audiences: list[AudiencePreview]
+
+    @property
+    def guards(self) -> list[str]:
+        """What the guards say that would stop something."""
+        items: list[SegmentPreview | AudiencePreview] = [*self.segments, *self.audiences]
+        return [item.guard for item in items if item.guard]
+
+    @property
+    def ok(self) -> bool:
+        """Whether a run would end well: nothing fails, is held back or trips a guard."""
+        return self.report.ok and not self.guards
+
+
+def plan(
+    compiled: Compiled,
+    options: Options,
+    watch: Watch,
+    state: Path | None = None,
+    against: Path | None = None,
+    with_examples: bool = False,
+) -> Preview:
+    """Announce what a run would do; nothing is published or delivered.
+
+    Args:
+        state: a folder with the artifacts of an earlier state of the project. Its definitions are
+            evaluated on the same data at the same moment, so that only their change shows.
+        against: another database than the target's: its memberships and definitions to start from.
+        with_examples: whether to show what stands for some of the contacts that would enter.
+
+    Raises:
+        ProjectError: what is compared with cannot be read, or does not compile any more.
+        WorkspaceError: the database cannot be worked on.
+    """
+    graph = compiled.graph
+    steps = plan_build(
+        graph,
+        select_with_tests(graph, options.selected, options.excluded),
+        is_whole=not options.selected and not options.excluded,
+    )
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        engine = open_engine(_on(compiled, against, folder).project, options.threads)
+        with locked(engine.location, options.command):
+            base = _base(compiled, options, engine, state, folder)
+            phases = _before(compiled, base, options, engine, steps, folder)
+            with private_copy(engine):
+                everything = dict.fromkeys(_guarded(compiled), sys.maxsize)
+                approving = replace(options, approved=everything)
+                report = build_copy(compiled, approving, engine, steps, watch)
+                now = (graph, compiled.compilation)
+                found = (
+                    changes((base.compiled.graph, base.compiled.compilation), now) if base else None
+                )
+                with engine.session() as session:
+                    segments = preview.compare_segments(session, *phases)
+                    if with_examples:
+                        segments = [
+                            replace(s, examples=_examples(session, compiled, s, phases[0]))
+                            for s in segments
+                        ]
+                    audiences = [
+                        preview.compare_audience(session, audience, folder / "audiences")
+                        for audience in compiled.project.audiences
+                        if audience.name in steps.audiences
+                    ]
+    made = Preview(report, base, found, segments, audiences)
+    return _judged(made, compiled, options)
+
+
+def _examples(
+    session: Session, compiled: Compiled, segment: SegmentPreview, before: Path
+) -> tuple[str, ...]:
+    """Of a segment that was evaluated: neither an id nor what is marked as personal."""
+    graph = compiled.graph
+    if not segment.entered or segment.segment not in graph.segments:
+        return ()
+    models = (graph.segments[segment.segment], graph.models.get(str(graph.find(CONTACTS))))
+    private = {"contact_id"} | {
+        column.name.lower()
+        for model in models
+        for column in (model.model.columns if model else ())
+        if {"personal", "identifier"} & (column.meta | column.config.meta).keys()
+    }
+    return preview.examples(session, segment.segment, before, private)
+
+
+def modified(compiled: Compiled, options: Options, state: Path) -> set[str]:
+    """The ids of nodes that are new, or say something else than in an earlier state."""
+    with TemporaryDirectory() as folder:
+        base = _of_state(compiled, options, state, Path(folder))
+        was = (base.compiled.graph, base.compiled.compilation)
+        return changes(was, (compiled.graph, compiled.compilation)).modified
+
+
+def _guarded(compiled: Compiled) -> list[str]:
+    return [*compiled.graph.segments, *(a.name for a in compiled.project.audiences)]
+
+
+def _on(compiled: Compiled, against: Path | None, folder: Path) -> Compiled:
+    """The project on a copy of another database."""
+    if against is None:
+        return compiled
+    if not against.is_file():
+        raise ProjectError(f"--against {against}: there is no such file")
+    shutil.copyfile(against, folder / against.name)
+    target = compiled.project.target
+    settings = {**target.settings, "path": str(folder / against.name)}
+    project = replace(compiled.project, target=replace(target, settings=settings))
+    return replace(compiled, project=project)
+
+
+# ── what is compared with ─────────────────────────────────────────────────────────────────────
+
+
+def _base(
+    compiled: Compiled, options: Options, engine: Engine, state: Path | None, folder: Path
+) -> Base | None:
+    if state:
+        return _of_state(compiled, options, state, folder / "base")
+    if not engine.exists():
+        return None
+    try:
+        with engine.session() as session:
+            run, packed = journal.last_run(session), journal.last_project(session)
+    finally:
+        engine.discard_run()
+    if run is None or packed is None:
+        return None
+    return _unpacked(compiled, options, packed, run, folder / "base")
+
+
+def _of_state(compiled: Compiled, options: Options, state: Path, folder: Path) -> Base:
+    path = state / archive.NAME
+    if not path.is_file():
+        raise ProjectError(
+            f"--state {state}: there is no {archive.NAME} in it",
+            hint="name the target folder of an earlier `segflow compile` or `segflow run`",
+        )
+    return _unpacked(compiled, options, path.read_bytes(), None, folder)
+
+
+def _unpacked(
+    compiled: Compiled, options: Options, packed: bytes, run: journal.Run | None, folder: Path
+) -> Base:
+    project = compiled.project
+    try:
+        root = archive.unpack(packed, folder)
+        loaded = load(
+            root,
+            run.target if run else options.target,
+            run.variables if run else options.variables,
+            project.environment,
+            project.root,
+        )
+        return Base(compile_loaded(loaded), archive.contents(packed), run)
+    except ProjectError as error:
+        raise ProjectError(
+            f"the earlier state of the project does not compile any more: {error.message}",
+            error.location,
+            error.hint,
+        ) from None
+
+
+# Members before, on the data of now, at the moment of now; and which segments could not be asked.
+Phases = tuple[Path, Path | None, Path | None, list[str]]
+
+
+def _before(
+    compiled: Compiled,
+    base: Base | None,
+    options: Options,
+    engine: Engine,
+    steps: Plan,
+    folder: Path,
+) -> Phases:
+    """Put aside what the state before holds, and what its definitions would give now."""
+    before, data, time = (folder / name for name in ("before", "data", "time"))
+    names = [audience.name for audience in compiled.project.audiences]
+    now = moment_of(compiled, options)
+    blind: list[str] = []
+    with private_copy(engine):
+        if base and base.run is None:
+            everything = dict.fromkeys(_guarded(base.compiled), sys.maxsize)
+            known = base.compiled
+            all_of_it = plan_build(known.graph, set(known.graph.nodes), is_whole=True)
+            build_copy(
+                known, replace(options, as_of=now, approved=everything), engine, all_of_it, _unseen
+            )
+        with engine.session() as session:
+            preview.keep_members(session, preview.published_members(session), before)
+            preview.keep_audiences(session, names, folder / "audiences")
+        if base is None or base.run is None:
+            return before, before, before, blind
+        same_clock = base.run.as_of == now
+        same_definitions = base.files == _files_of(compiled) and (
+            base.compiled.project.vars == compiled.project.vars
+        )
+        if same_clock and same_definitions:
+            return before, None, None, blind
+        blind += _evaluate(base.compiled, engine, base.run.as_of, steps, data)
+        if same_definitions:
+            return before, data, None, blind
+        if same_clock:
+            return before, data, data, blind
+        blind += _evaluate(base.compiled, engine, now, steps, time)
+    return before, data, time, blind
+
+
+def _files_of(compiled: Compiled) -> dict[str, int]:
+    path = compiled.project.target_path / archive.NAME
+    return archive.contents(path.read_bytes())
+
+
+def _evaluate(
+    base: Compiled, engine: Engine, as_of: datetime, steps: Plan, path: Path
+) -> list[str]:
+    """Put aside the members by the definitions of before; names the segments it cannot say of."""
+    graph = base.graph
+    segments = [graph.segments[name].id for name in steps.segments if name in graph.segments]
+    chosen = {n for s in segments for n in (s, *graph.ancestors(s))}
+    built = plan_build(
+        graph, {n for n in chosen if graph.nodes[n].kind in ("model", "seed")}, False
+    )
+    execution = Execution(engine, graph, base.compilation, as_of)
+    threads = base.project.target.properties.threads
+    results = run_plan(built, execution, threads, _unseen)
+    good = [r.name for r in results if r.kind == "segment" and r.is_good and r.node in segments]
+    with engine.session() as session:
+        preview.keep_members(session, preview.evaluated_members(good), path)
+    return [name for name in steps.segments if name in graph.segments and name not in good]
+
+
+def _unseen(_: object) -> None:
+    """Nobody watches what is only compared with."""
+
+
+# ── verdicts ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _judged(made: Preview, compiled: Compiled, options: Options) -> Preview:
+    """With what would hold each segment and audience back, and what its change comes from."""
+    graph = compiled.graph
+    held = {r.name: r.message for r in made.report.results if not r.is_good}
+    roots = made.changes.roots if made.changes else {}
+    guards = _trips(made, compiled, options)
+    ids = {name: segment.id for name, segment in graph.segments.items()}
+    segments = [
+        replace(
+            found,
+            because=roots.get(ids.get(found.segment, ""), ()),
+            guard=guards.get(found.segment),
+            held=held.get(found.segment),
+        )
+        for found in made.segments
+    ]
+    audiences = [
+        replace(found, guard=guards.get(found.audience), held=held.get(found.audience))
+        for found in made.audiences
+    ]
+    return replace(made, segments=segments, audiences=audiences)
+
+
+def _trips(made: Preview, compiled: Compiled, options: Options) -> dict[str, str]:
+    """The guards that would stop something, by its name.
+
+    The run knows them, unless what it is compared with is not what it started from.
+    """
+    watched = made.report.updated.watched
+    if made.base and made.base.run is None:
+        watched = Watched()
+        segments = compiled.graph.segments
+        for s in made.segments:
+            if s.segment in segments:
+                change = Change(s.segment, s.before, s.after, s.entered, s.left)
+                watched.judge(segments[s.segment].config.guards, change)
+        audiences = {a.name: a for a in compiled.project.audiences}
+        for a in made.audiences:
+            change = Change(a.audience, a.before, a.after, a.adds, a.removes)
+            watched.judge(audiences[a.audience].guards, change)
+    trips = [replace(t, approved=options.approved.get(t.name)) for t in watched.trips]
+    return {trip.name: trip.why for trip in trips if trip.holds}

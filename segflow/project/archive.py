@@ -1,0 +1,64 @@
+"""A project's files as one archive, and back: what an earlier run was made of.
+
+Packages outside the project's folder are in it too, as they lie to each other. Files that sources
+name are not: they are read where they lie today.
+"""
+
+import hashlib
+import io
+import os
+import zipfile
+from pathlib import Path
+
+from segflow.project.load import Project
+
+NAME = "project.zip"
+# Where the project itself lies among the packages.
+_ROOT = ".root"
+# The earliest moment that the format knows: the same files give the same bytes.
+_THEN = (1980, 1, 1, 0, 0, 0)
+
+
+def pack(project: Project, path: Path) -> None:
+    """Write the archive of a project, unless the one there is of these very files."""
+    state = _state(project.files)
+    if path.exists() and _comment(path) == state:
+        return
+    base = Path(os.path.commonpath([package.root for package in project.packages]))
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.comment = state
+        archive.writestr(zipfile.ZipInfo(_ROOT, _THEN), str(project.root.relative_to(base)))
+        for file in sorted(project.files):
+            name = zipfile.ZipInfo(file.relative_to(base).as_posix(), _THEN)
+            name.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(name, file.read_bytes())
+    scratch.replace(path)
+
+
+def unpack(archive: bytes, folder: Path) -> Path:
+    """Put an archive's files into `folder`; the project's own folder among them."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+        packed.extractall(folder)
+        return folder / packed.read(_ROOT).decode()
+
+
+def contents(archive: bytes) -> dict[str, int]:
+    """The files of an archive by name, each with a checksum of what is in it."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+        return {info.filename: info.CRC for info in packed.infolist()}
+
+
+def _state(files: list[Path]) -> bytes:
+    """Changes when a file does, comes or goes; a look at each of them is enough."""
+    states = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(files)]
+    return hashlib.blake2b(repr(states).encode(), digest_size=16).hexdigest().encode()
+
+
+def _comment(path: Path) -> bytes:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment
+    except (OSError, zipfile.BadZipFile):
+        return b""

@@ -1,0 +1,195 @@
+"""A state before and a run on a copy in; who would move, and what made them move, out.
+
+What a state holds is put aside in Parquet files, one of members and one per audience, so that it
+outlives the copy it was read from.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from segflow.audiences.audiences import SCHEMA, key_and_columns, relation_of
+from segflow.build.evaluation import members_table
+from segflow.compile.relations import literal, quoted
+from segflow.engines.base import Session
+from segflow.project.nodes import Audience
+
+CAUSES = ("data", "time", "definition")
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Contacts that enter and that leave."""
+
+    entered: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True)
+class SegmentPreview:
+    """How a segment would change.
+
+    `causes` add up to entered and left: each contact counts once, where it last changed its side.
+    `because` names what changed in the definition; `held` says why the segment stays as it was;
+    `examples` are the evidence for some contacts that enter, without what says who they are.
+    """
+
+    segment: str
+    before: int
+    after: int
+    entered: int
+    left: int
+    causes: dict[str, Moved]
+    because: tuple[str, ...] = ()
+    guard: str | None = None
+    held: str | None = None
+    examples: tuple[str, ...] = ()
+
+    @property
+    def moves(self) -> bool:
+        return bool(self.entered or self.left)
+
+
+@dataclass(frozen=True)
+class AudiencePreview:
+    """What a destination would have to add, change and remove."""
+
+    audience: str
+    destination: str
+    before: int
+    adds: int
+    changes: int
+    removes: int
+    guard: str | None = None
+    held: str | None = None
+
+    @property
+    def after(self) -> int:
+        return self.before + self.adds - self.removes
+
+    @property
+    def moves(self) -> bool:
+        return bool(self.adds or self.changes or self.removes)
+
+
+def keep_members(session: Session, query: str, path: Path) -> None:
+    """Put `query` (segment, contact_id) aside."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    session.export(query, path, "parquet")
+
+
+def published_members(session: Session) -> str:
+    """A SELECT of the memberships that stand."""
+    if session.relation_type("segments", "memberships") is None:
+        return "select '' as segment, '' as contact_id limit 0"
+    return "select segment, cast(contact_id as varchar) as contact_id from segments.memberships"
+
+
+def evaluated_members(segments: Iterable[str]) -> str:
+    """A SELECT of the contacts that segments were evaluated to."""
+    parts = [
+        f"select {literal(name)} as segment, cast(contact_id as varchar) as contact_id"
+        f" from {members_table(name)}"
+        for name in segments
+    ]
+    return " union all ".join(parts) or "select '' as segment, '' as contact_id limit 0"
+
+
+def keep_audiences(session: Session, names: Iterable[str], folder: Path) -> None:
+    """Put the tables of audiences aside, as far as there are any."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if session.relation_type(SCHEMA, name):
+            session.export(f"select * from {SCHEMA}.{quoted(name)}", folder / name, "parquet")
+
+
+def compare_segments(
+    session: Session, before: Path, data: Path | None, time: Path | None, blind: Iterable[str]
+) -> list[SegmentPreview]:
+    """How each segment moves from the members put aside to the memberships that now stand.
+
+    Args:
+        before: the members of the state before.
+        data: those of the old definitions at the old moment on the data of now; None where nothing
+            but the data can have changed since, so that they are those of now.
+        time: those of the old definitions at the moment of now; None where they are those of now.
+        blind: segments that the old definitions could not be evaluated for: they keep theirs.
+    """
+    old = _parquet(before)
+    kept = f"select * from {old} where segment in ({', '.join(map(literal, blind)) or 'null'})"
+    states = [f"select * from {old}"]
+    for path in (data, time):
+        asked = f"select * from {_parquet(path)} union all {kept}" if path else None
+        states.append(asked or published_members(session))
+    states.append(published_members(session))
+    tagged = " union all ".join(f"select *, {n} as state from ({q})" for n, q in enumerate(states))
+    sides = ", ".join(f"bool_or(state = {n}) as s{n}" for n in range(len(states)))
+    moves = ", ".join(
+        f"count(*) filter (where s3 and not s0 and cause = '{cause}'),"
+        f" count(*) filter (where s0 and not s3 and cause = '{cause}')"
+        for cause in CAUSES
+    )
+    rows = session.rows(
+        f"with sides as (select segment, contact_id, {sides} from ({tagged}) group by all),"
+        " caused as (select *, case when s2 <> s3 then 'definition' when s1 <> s2 then 'time'"
+        " else 'data' end as cause from sides)"
+        f" select segment, count(*) filter (where s0), count(*) filter (where s3), {moves}"
+        " from caused group by segment order by segment"
+    )
+    found = []
+    for segment, members, after, *counts in rows:
+        pairs = zip(counts[::2], counts[1::2], strict=True)
+        causes = dict(zip(CAUSES, (Moved(*pair) for pair in pairs), strict=True))
+        entered = sum(moved.entered for moved in causes.values())
+        left = sum(moved.left for moved in causes.values())
+        found.append(SegmentPreview(segment, members, after, entered, left, causes))
+    return found
+
+
+def examples(
+    session: Session, segment: str, before: Path, private: set[str], count: int = 3
+) -> tuple[str, ...]:
+    """The evidence for some contacts that enter, less the `private` columns; just evaluated."""
+    table = members_table(segment)
+    names = [n for n, _ in session.columns(f"select * from {table}") if n.lower() not in private]
+    if not names:
+        return ()
+    listed = ", ".join(f"cast({quoted(name)} as varchar)" for name in names)
+    rows = session.rows(
+        f"select distinct {listed} from {table} where cast(contact_id as varchar) not in"
+        f" (select contact_id from {_parquet(before)} where segment = {literal(segment)})"
+        f" order by all limit {count}"
+    )
+    return tuple(
+        ", ".join(f"{name} {value}" for name, value in zip(names, row, strict=True) if value)
+        for row in rows
+    )
+
+
+def compare_audience(session: Session, audience: Audience, folder: Path) -> AudiencePreview:
+    """What the audience's table has that the one put aside has not, by its key."""
+    key, _ = key_and_columns(audience)
+    path, relation = folder / audience.name, relation_of(audience)
+    there = session.relation_type(SCHEMA, audience.name)
+    new = f"select * from {relation}" if there else f"select null as {quoted(key)} limit 0"
+    old = f"select * from {_parquet(path)}" if path.exists() else f"{new} limit 0"
+    columns = [{name for name, _ in session.columns(query)} for query in (old, new)]
+    if key not in columns[0]:
+        old, columns[0] = f"select null as {quoted(key)} limit 0", set()
+    differs = "true"
+    if columns[0] == columns[1]:
+        differs = " or ".join(
+            f"was.{quoted(name)} is distinct from now.{quoted(name)}" for name in sorted(columns[0])
+        )
+    counts = session.rows(
+        f"with was as ({old}), now as ({new})"
+        " select (select count(*) from was), (select count(*) from now anti join was"
+        f" using ({quoted(key)})), (select count(*) from was join now on was.{quoted(key)} ="
+        f" now.{quoted(key)} where {differs}), (select count(*) from was anti join now"
+        f" using ({quoted(key)}))"
+    )[0]
+    return AudiencePreview(audience.name, audience.destination, *counts)
+
+
+def _parquet(path: Path) -> str:
+    return f"read_parquet({literal(str(path))})"
