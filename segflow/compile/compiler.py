@@ -103,8 +103,10 @@ def _compile_model(
         record = Record()
         sql = _render_model(graph, model, scope_of(graph, model), record)
         found = outline(sql, tables)
-        if any(question != "is_incremental" for question in model.facts.asks):
+        if model.facts.asks:
             # The database decides what this SELECT will be.
+            found = msgspec.structs.replace(found, lineage=b"")
+        if any(question != "is_incremental" for question in model.facts.asks):
             found = msgspec.structs.replace(found, columns=None, problems=())
         return CompiledSql(sql, found, record.env)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from segflow.compile.outlines import lowered
 from segflow.compile.parsing import ParsedModel, Parser
 from segflow.compile.relations import Relation
 from segflow.errors import ProjectError, did_you_mean
@@ -108,6 +109,21 @@ class Graph:
         return any(
             node.startswith(f"{kind}.") and node.endswith(f".{name}") for node in self.disabled
         )
+
+    @cached_property
+    def by_table(self) -> dict[str, str]:
+        """The nodes by their relation, as `schema.name` in lower case."""
+        found = self.relations.items()
+        return {lowered(f"{r.schema}.{r.identifier}"): n for n, r in found if r.text is None}
+
+    def tables_of(self, node: str) -> Iterable[str]:
+        """The parents of a node, an ephemeral one replaced by its own parents."""
+        found: dict[str, None] = {}
+        for parent in self.parents[node]:
+            model = self.models.get(parent)
+            is_inside = model is not None and model.config.materialized == "ephemeral"
+            found.update(dict.fromkeys(self.tables_of(parent) if is_inside else (parent,)))
+        return found
 
     def ancestors(self, node: str) -> set[str]:
         return _reach(node, self.parents)
