@@ -191,7 +191,7 @@ def _build(
     with engine.session() as session:
         journal.prepare(session)
         membership.check_clock(session, plan.segments, report.as_of)
-        before = journal.statuses(session)
+        stale = {n: s for n, s in journal.stale(session).items() if n in graph.nodes}
         report.run = journal.next_run(session)
     execution = Execution(
         engine,
@@ -201,7 +201,7 @@ def _build(
         options.full_refresh,
         options.store_failures,
         report.warnings.append,
-        frozenset(node for node, status in before.items() if status.is_behind),
+        stale,
     )
     threads = options.threads or project.target.properties.threads
     write_artifacts(compiled, options)
@@ -209,11 +209,10 @@ def _build(
     report.results = run_plan(plan, execution, threads, watch)
     with engine.session() as session:
         moved = (report.run, report.as_of)
-        standing = _standing(report.results, execution.kept)
-        report.updated = update_audiences(session, graph, plan, moved, standing)
+        report.updated = update_audiences(session, graph, plan, moved, stale)
         report.results += report.updated.results
         steps = [_step(result) for result in report.results]
-        journal.record(session, _record(report, options), steps, set(graph.nodes))
+        journal.record(session, _record(report, options), steps, set(graph.nodes), stale)
         after = journal.statuses(session)
         empty = {r.node for r in report.results if r.is_good and r.rows == 0}
         report.empty = first_empty(graph, empty)
@@ -243,13 +242,6 @@ def _check_file_name(compiled: Compiled, engine: Engine) -> None:
             compiled.project.location(f"$.targets.{compiled.project.target.name}.path"),
             "name the file otherwise",
         )
-
-
-def _standing(results: list[Result], kept: frozenset[str]) -> dict[str, tuple[str, ...]]:
-    """Nodes that are not up to date, each with the failed nodes at the root of it."""
-    bad = {r.node: r.because or (r.node,) for r in results if not r.is_good}
-    good = {r.node for r in results if r.is_good}
-    return {node: (node,) for node in kept - good} | bad
 
 
 def _report(compiled: Compiled, options: Options) -> Report:

@@ -16,9 +16,8 @@ from segflow.project import nodes
 class Step:
     """One node of a plan.
 
-    `needs` are the steps it reads from: where one fails, it is held back. `outside` are nodes it
-    reads that are not part of the plan. `follows` are steps that only its tests read: it waits for
-    them, but stands without them.
+    `needs` are the steps it reads from, `outside` nodes it reads that are not part of the plan.
+    `follows` are steps that only its tests read: it waits for them, too.
     """
 
     node: str

@@ -228,7 +228,8 @@ class _Resolver:
             return self._base(node, ctes)
         if isinstance(node, exp.Table | exp.Unnest):
             given = node.expressions if isinstance(node, exp.Unnest) else _arguments(inside)
-            made_of = anything(self._walk(given, frame, ctes))
+            read = NOTHING if isinstance(node, exp.Unnest) else table("", None).everything()
+            made_of = anything(read | self._walk(given, frame, ctes))
             is_one = isinstance(node, exp.Unnest) and not node.args.get("offset")
             if is_one or isinstance(inside, exp.GenerateSeries):
                 return made_of._replace(columns=(UNNAMED,), origins=(made_of.rest,))

@@ -116,6 +116,14 @@ class Graph:
         found = self.relations.items()
         return {lowered(f"{r.schema}.{r.identifier}"): n for n, r in found if r.text is None}
 
+    @cached_property
+    def keyed(self) -> set[str]:
+        """The nodes in which a row cannot come twice: segments, and those whose key is tested."""
+        tests = (t for t in self.project.data_tests if t.test in ("unique", "unique_combination"))
+        strict = (t for t in tests if t.config.severity == "error" and not t.config.where)
+        segments = {segment.id for segment in self.segments.values()}
+        return segments | {str(test.attached) for test in strict if test.id in self.nodes}
+
     def tables_of(self, node: str) -> Iterable[str]:
         """The parents of a node, an ephemeral one replaced by its own parents."""
         found: dict[str, None] = {}

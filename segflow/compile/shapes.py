@@ -88,7 +88,7 @@ NO_TABLE = Shape(())
 
 
 def table(key: str, columns: Columns | None) -> Shape:
-    """A table of the database."""
+    """A table of the database; what is read by a function, as a file may be, has no key."""
     rows, repeats = frozenset({(key, ROWS)}), frozenset({(key, REPEATS)})
     if columns is None:
         return Shape(None, (), rows, repeats, frozenset({(key, EVERYTHING)}))
