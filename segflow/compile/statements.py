@@ -68,7 +68,7 @@ def outline(sql: str, known: Mapping[str, Columns | None]) -> Outline:
     try:
         statements = sqlglot.parse(sql, dialect="duckdb")
     except SqlglotError as error:
-        return Outline(problems=(_unparsed(sql, error),))
+        return Outline(problems=(_unparsed(sql, error),), digest=digest(sql))
     found = [s for s in statements if s is not None and not isinstance(s, exp.Semicolon)]
     if not found:
         return Outline(problems=(Problem("a model is one SELECT, and this file has none", 0),))
