@@ -13,6 +13,7 @@ import msgspec
 
 from segflow import __version__
 from segflow.compile.compiler import Compilation
+from segflow.compile.fingerprints import fingerprint
 from segflow.compile.graph import Graph
 from segflow.project import nodes
 from segflow.project.load import Project
@@ -113,6 +114,7 @@ def _node(graph: Graph, node_id: str, compilation: Compilation) -> dict[str, Any
         config = node.config
         entry |= _relation(graph, node_id)
         entry |= {"columns": {c.name: _column(c) for c in node.columns}}
+        entry |= {"fingerprint": fingerprint(graph, compilation, node_id)}
     else:
         parsed = graph.models[node_id]
         config = parsed.config
@@ -123,6 +125,7 @@ def _node(graph: Graph, node_id: str, compilation: Compilation) -> dict[str, Any
             "raw_code": parsed.model.text,
             "compiled_code": compiled.sql,
             "output_columns": compiled.outline.columns,
+            "fingerprint": fingerprint(graph, compilation, node_id),
             "columns": {c.name: _column(c) for c in parsed.model.columns},
         }
     return entry | {"config": config}

@@ -1,11 +1,11 @@
 """segflow's own tables in the database: the schema's version, runs, and the steps of each.
 
 `segflow.runs` has one row per run; `segflow.steps` one row per run and node; `segflow.approvals`
-one row per guard that somebody let pass; `segments.status` one row per node with how fresh it is.
-Times are UTC.
+one row per guard that somebody let pass; `segments.status` one row per node with how fresh it is;
+`segflow.stale_columns` what of a node stands on which failed one. Times are UTC.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from segflow import __version__
+from segflow.compile.lineage import Stale
 from segflow.compile.relations import literal, timestamp
 from segflow.engines.base import Session
 from segflow.errors import WorkspaceError
@@ -35,6 +36,9 @@ create table if not exists segflow.project (archive blob);
 create table if not exists segflow.steps (
     run integer, node varchar, kind varchar, relation varchar, status varchar, reason varchar,
     row_count bigint, seconds double
+);
+create table if not exists segflow.stale_columns (
+    node varchar, column_name varchar, because_of varchar
 );
 create table if not exists segments.status (
     relation varchar, kind varchar, node varchar, as_of timestamp, run integer, state varchar,
@@ -136,12 +140,21 @@ def last_project(session: Session) -> bytes | None:
 
 
 def left_behind(session: Session) -> set[str]:
-    """The nodes that failed or were held back in the last run."""
+    """The nodes that failed or were held back in the last run, or stand on such a one."""
     rows = session.rows(
-        "select node from segflow.steps where status in ('error', 'held')"
-        " and run = (select max(run) from segflow.runs)"
+        "select node from segflow.steps where run = (select max(run) from segflow.runs)"
+        " and (status in ('error', 'held') or node in (select node from segflow.stale_columns))"
     )
     return {row[0] for row in rows}
+
+
+def stale(session: Session) -> dict[str, Stale]:
+    """The columns that are not up to date, by node."""
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    for node, column, root in session.rows("from segflow.stale_columns"):
+        columns = found.setdefault(node, {})
+        columns[column] = columns.get(column, frozenset()) | {root}
+    return dict(found)
 
 
 def statuses(session: Session) -> dict[str, Status]:
@@ -157,12 +170,14 @@ def record(
     run: Run,
     steps: Iterable[Step],
     nodes: set[str],
+    stale: Mapping[str, Stale],
     approvals: Iterable[tuple[object, ...]],
 ) -> None:
     """Write a run down.
 
     Args:
-        nodes: all that the project has; the rest leaves `segments.status`.
+        nodes: all that the project has; what else there was leaves `segments.status`.
+        stale: the columns that are not up to date, by node.
         approvals: name, guard, contacts moved and approved, of each guard that let something pass.
     """
     steps = list(steps)
@@ -183,6 +198,17 @@ def record(
         ],
     )
     _insert(session, "segflow.approvals", [(run.run, *approval) for approval in approvals])
+    session.execute("delete from segflow.stale_columns")
+    _insert(
+        session,
+        "segflow.stale_columns",
+        [
+            (node, column, root)
+            for node, columns in sorted(stale.items())
+            for column, roots in sorted(columns.items())
+            for root in sorted(roots)
+        ],
+    )
     known = {node: status for node, status in statuses(session).items() if node in nodes}
     for step in steps:
         if step.kind in ("seed", "model", "segment", "audience"):
@@ -195,7 +221,7 @@ def record(
 def _status(step: Step, run: Run, before: Status | None) -> Status:
     if step.status in ("success", "warn"):
         state = "empty" if step.rows == 0 else "fresh"
-        return Status(step.relation, step.kind, step.node, run.as_of, run.run, state, "")
+        return Status(step.relation, step.kind, step.node, run.as_of, run.run, state, step.reason)
     as_of, last = (before.as_of, before.run) if before else (None, None)
     state = "kept" if as_of else "empty"
     return Status(step.relation, step.kind, step.node, as_of, last, state, step.reason)

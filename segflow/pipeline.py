@@ -202,7 +202,7 @@ def build_copy(
     with engine.session() as session:
         journal.prepare(session)
         membership.check_clock(session, plan.segments, report.as_of)
-        before = journal.statuses(session)
+        stale = {n: s for n, s in journal.stale(session).items() if n in graph.nodes}
         report.run = journal.next_run(session)
     execution = Execution(
         engine,
@@ -212,7 +212,7 @@ def build_copy(
         options.full_refresh,
         options.store_failures,
         report.warnings.append,
-        frozenset(node for node, status in before.items() if status.is_behind),
+        stale,
     )
     threads = options.threads or project.target.properties.threads
     write_artifacts(compiled, options)
@@ -220,14 +220,14 @@ def build_copy(
     report.results = run_plan(plan, execution, threads, watch)
     with engine.session() as session:
         moved = (report.run, report.as_of)
-        standing = _standing(report.results, execution.kept)
-        report.updated = update_audiences(session, graph, plan, moved, standing, options.approved)
+        report.updated = update_audiences(session, graph, plan, moved, stale, options.approved)
         report.results = [_stopped(result, report) for result in report.results]
         report.results += report.updated.results
         steps = [_step(result) for result in report.results]
         trips = report.updated.watched.trips
         approvals = [(t.name, t.guard, t.moved, t.approved) for t in trips if not t.holds]
-        journal.record(session, _record(report, options), steps, set(graph.nodes), approvals)
+        known = set(graph.nodes)
+        journal.record(session, _record(report, options), steps, known, stale, approvals)
         journal.keep_project(session, project.target_path / archive.NAME)
         after = journal.statuses(session)
         empty = {r.node for r in report.results if r.is_good and r.rows == 0}
@@ -279,13 +279,6 @@ def _stopped(result: Result, report: Report) -> Result:
     why = report.updated.stopped.get(result.node)
     held = replace(result, status="held", message=why or "", because=(result.node,))
     return held if why else result
-
-
-def _standing(results: list[Result], kept: frozenset[str]) -> dict[str, tuple[str, ...]]:
-    """Nodes that are not up to date, each with the failed nodes at the root of it."""
-    bad = {r.node: r.because or (r.node,) for r in results if not r.is_good}
-    good = {r.node for r in results if r.is_good}
-    return {node: (node,) for node in kept - good} | bad
 
 
 def moment_of(compiled: Compiled, options: Options) -> datetime:

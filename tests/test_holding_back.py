@@ -35,7 +35,7 @@ def test_a_late_source_holds_back_what_reads_it(project: MakeProject, threads: s
     found = statuses(outcome)
     assert found.pop("files.events") == "error"
     held = {name for name, status in found.items() if status == "held"}
-    assert held == {"activity", "lately_active", "active_calls"}
+    assert held == {"lately_active", "active_calls"}
     assert {found[name] for name in found.keys() - held} == {"success"}
     # nothing of it moved: not the table, not the segment, not the audience, not the file
     assert members(made) == {**SEGMENTS, "in_trial": ["a", "b", "c", "d", "e"]}
@@ -44,7 +44,8 @@ def test_a_late_source_holds_back_what_reads_it(project: MakeProject, threads: s
     ) == [(AS_OF,)]
     assert states(made)["active_calls"] == ("kept", 1, "reads files.events")
     assert states(made)["lately_active"] == ("kept", 1, "reads files.events")
-    assert states(made)["activity"] == ("kept", 1, "reads files.events")
+    # a table is built all the same, and says what of it does not count
+    assert states(made)["activity"] == ("fresh", 2, "stands on what was kept of files.events")
     assert states(made)["in_trial"] == states(made)["contacts"] == ("fresh", 2, "")
     assert file(made, "active_calls") == before["active_calls"]
     assert file(made, "trial_mail") != before["trial_mail"]
@@ -135,13 +136,15 @@ def test_a_partial_run_is_held_back_by_what_is_kept(project: MakeProject, thread
         "in_trial": "success",
         "active_calls": "held",
     }
-    assert states(made)["lately_active"] == ("kept", 1, "reads activity")
+    assert states(made)["lately_active"] == ("kept", 1, "reads files.events")
     assert members(made) == SEGMENTS
 
 
 def test_a_partial_run_is_held_back_by_what_was_never_built(project: MakeProject) -> None:
     made = line(project)
+    made.write({"models/activity.sql": LINE["models/activity.sql"].replace("max", "no_such")})
     made.segflow("run", "--as-of", LATER)
+    assert states(made)["activity"][:2] == ("empty", None)
     outcome = made.segflow("run", "--select", "lately_active", "--as-of", LATER, "--output", "json")
     assert statuses(outcome) == {"lately_active": "held"}
 
@@ -227,7 +230,8 @@ def test_freshness(
     (source, reader) = outcome.json["results"]["nodes"]
     assert (source["status"], outcome.code) == (status, int(status == "error"))
     assert said in source["message"]
-    assert reader["status"] == ("held" if status == "error" else "success")
+    assert reader["status"] == "success"
+    assert reader["because"] == ([source["node"]] if status == "error" else [])
 
 
 def test_a_source_without_a_field_or_a_file(project: MakeProject) -> None:

@@ -5,11 +5,14 @@ Why a contact is not in it is counted, never listed: `excluded`, `unknown_contac
 contacts share one key and only the first by contact_id stands for it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from segflow.audiences.guards import Change, Watched
-from segflow.audiences.permission import ADDRESS, HELD, permission_sql
-from segflow.compile.graph import CONTACTS, Graph
+from segflow.audiences.permission import ADDRESS, HELD, asks_consent, permission_sql
+from segflow.compile.graph import CONSENTS, CONTACTS, Graph
+from segflow.compile.lineage import Stale, roots_of
+from segflow.compile.outlines import ROWS
 from segflow.compile.relations import Relation, literal, quoted
 from segflow.engines.base import SCRATCH, Session
 from segflow.errors import StepError
@@ -42,17 +45,31 @@ def relation_of(audience: Audience) -> Relation:
     return Relation(SCHEMA, audience.name)
 
 
-def parents(graph: Graph, audience: Audience) -> list[str]:
-    """The nodes on whose account an audience is held back.
+def roots_behind(
+    session: Session, graph: Graph, audience: Audience, stale: Mapping[str, Stale]
+) -> frozenset[str]:
+    """The failed nodes on whose account an audience is held back: it reads columns from there.
 
     User types are sent even where a segment is held back: its last membership stands in them.
     """
     channel = next(c for c in graph.project.channels if c.name == audience.channel)
-    found = [*graph.parents[audience.id], *graph.parents[channel.id]]
-    segments = {segment.id for segment in graph.segments.values()}
-    if audience.user_types:
-        found = [node for node in found if node not in segments]
-    return list(dict.fromkeys(found))
+    purpose = next(p for p in graph.project.purposes if p.name == audience.purpose)
+    contacts = str(graph.find(CONTACTS))
+    read = [str(graph.find(CONSENTS))] if asks_consent(channel, purpose) else []
+    if not audience.user_types:
+        names = (*audience.segments, *audience.exclude, *channel.suppress)
+        read += [graph.segments[name].id for name in names]
+    roots = roots_of(*(stale[node] for node in read if node in stale))
+    if roots or contacts not in stale:
+        return roots
+    tables = _tables(session, graph, audience)
+    evidence = {name for alias, (_, names) in tables.items() if alias != CONTACTS for name in names}
+    asked = {column.lower() for _, column in audience.fields} - evidence
+    own = ("contact_id", audience.key, channel.address, channel.reachable or ROWS)
+    asked |= {column.lower() for column in own} | ({"stage"} if audience.user_types else set())
+    return frozenset[str]().union(
+        *(roots_of(stale[contacts], column=column) for column in (ROWS, *asked))
+    )
 
 
 def build_audience(session: Session, graph: Graph, audience: Audience, watched: Watched) -> Built:

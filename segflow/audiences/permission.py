@@ -32,6 +32,11 @@ def permission_sql(graph: Graph, channel: Channel, purpose: Purpose) -> str:
     )
 
 
+def asks_consent(channel: Channel, purpose: Purpose) -> bool:
+    """Whether what contacts agreed to counts."""
+    return channel.needs_consent and purpose.basis != "contract"
+
+
 def _people(graph: Graph, channel: Channel, purpose: Purpose) -> str:
     """Contacts, each with its address and what is known of it by itself; null is not known."""
     address = f"trim(cast(contacts.{quoted(channel.address)} as varchar))"
@@ -47,7 +52,7 @@ def _people(graph: Graph, channel: Channel, purpose: Purpose) -> str:
             f" where segment in ({names})) as suppressed"
             " on contacts.contact_id = suppressed.contact_id"
         )
-    if channel.needs_consent and purpose.basis != "contract":
+    if asks_consent(channel, purpose):
         granted = "statements.is_granted"
         joins += f" left join ({_statements(graph, channel, purpose)}) as statements"
         joins += " on contacts.contact_id = statements.contact_id"

@@ -11,6 +11,7 @@ from segflow.audiences.membership import Movement
 from segflow.build.plan import Plan
 from segflow.build.runner import Result
 from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.lineage import Stale, all_of, roots_of
 from segflow.engines.base import Session
 from segflow.errors import StepError
 from segflow.project.nodes import Audience, SegmentGuards
@@ -40,14 +41,14 @@ def update_audiences(
     graph: Graph,
     plan: Plan,
     run: tuple[int, datetime],
-    standing: dict[str, tuple[str, ...]],
+    stale: dict[str, Stale],
     approved: Mapping[str, int],
 ) -> Updated:
     """Bring everything that is made of evaluated segments up to date.
 
     Args:
         run: the number of the run, and its moment.
-        standing: nodes that are not up to date, each with the failed nodes at the root of it.
+        stale: the columns that are not up to date, by node; segments that guards stop are added.
         approved: how many contacts may move in a segment or audience whose guards say no.
     """
     updated = Updated(watched=Watched(approved))
@@ -55,7 +56,7 @@ def update_audiences(
     relation = graph.relations.get(str(contacts))
     chosen = [a for a in graph.project.audiences if a.name in plan.audiences]
     if relation is None or not session.relation_type(relation.schema, relation.identifier):
-        roots = standing.get(str(contacts), (str(contacts),))
+        roots = roots_of(stale.get(str(contacts), all_of(str(contacts))))
         updated.results = [_held(audience, roots, graph) for audience in chosen]
         return updated
     types = {name.lower(): kind for name, kind in session.columns(f"select * from {relation}")}
@@ -63,7 +64,7 @@ def update_audiences(
     evaluated = {
         name: _flapping(segment.config.guards)
         for name, segment in graph.segments.items()
-        if name in plan.segments and segment.id not in standing
+        if name in plan.segments and segment.id not in stale
     }
     removed = membership.gone(session, graph.segments) if plan.is_whole else []
     if plan.is_whole:
@@ -77,7 +78,7 @@ def update_audiences(
         return bool(why)
 
     updated.movements = membership.update(session, evaluated, removed, *run, waits)
-    standing = standing | {node: (node,) for node in updated.stopped}
+    stale.update({node: all_of(node) for node in updated.stopped})
     user_types.write_user_types(session, graph)
     reach = user_types.write_reach(session, graph)
     mailed = {n for a in graph.project.audiences if a.channel == _MAIL for n in a.segments}
@@ -87,7 +88,7 @@ def update_audiences(
     updated.stages = user_types.count_stages(session)
     session.execute(f"create schema if not exists {audiences.SCHEMA}")
     for audience in chosen:
-        _audience(session, graph, audience, standing, updated)
+        _audience(session, graph, audience, stale, updated)
     return updated
 
 
@@ -95,17 +96,15 @@ def _audience(
     session: Session,
     graph: Graph,
     audience: Audience,
-    standing: dict[str, tuple[str, ...]],
+    stale: Mapping[str, Stale],
     updated: Updated,
 ) -> None:
     """Build one audience, or hold it back because of what it reads."""
-    roots: dict[str, None] = {}
-    for parent in audiences.parents(graph, audience):
-        roots.update(dict.fromkeys(standing.get(parent, ())))
-    if roots:
-        updated.results.append(_held(audience, tuple(roots), graph))
-        return
     try:
+        roots = audiences.roots_behind(session, graph, audience, stale)
+        if roots:
+            updated.results.append(_held(audience, roots, graph))
+            return
         built = audiences.build_audience(session, graph, audience, updated.watched)
     except StepError as error:
         updated.results.append(replace(_result(audience), status="error", message=str(error)))
@@ -131,6 +130,7 @@ def _result(audience: Audience) -> Result:
     return Result(audience.id, "audience", audience.name, relation, "success")
 
 
-def _held(audience: Audience, roots: tuple[str, ...], graph: Graph) -> Result:
-    names = ", ".join(graph.nodes[root].name for root in roots)
-    return replace(_result(audience), status="held", message=f"reads {names}", because=roots)
+def _held(audience: Audience, roots: frozenset[str], graph: Graph) -> Result:
+    because = tuple(sorted(roots))
+    names = ", ".join(graph.nodes[root].name for root in because)
+    return replace(_result(audience), status="held", message=f"reads {names}", because=because)

@@ -5,7 +5,6 @@ test goes to the last of the models it reads: to the one it is attached to, wher
 the others.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
@@ -17,9 +16,8 @@ from segflow.project import nodes
 class Step:
     """One node of a plan.
 
-    `needs` are the steps it reads from: where one fails, it is held back. `outside` are nodes it
-    reads that are not part of the plan. `follows` are steps that only its tests read: it waits for
-    them, but stands without them.
+    `needs` are the steps it reads from, `outside` nodes it reads that are not part of the plan.
+    `follows` are steps that only its tests read: it waits for them, too.
     """
 
     node: str
@@ -53,7 +51,7 @@ def plan_build(graph: Graph, chosen: set[str], is_whole: bool, reason: str = "se
         if isinstance(graph.nodes[node], nodes.Seed)
         or (node in graph.models and graph.models[node].config.materialized != "ephemeral")
     }
-    read = {parent for node in built for parent in _readable_parents(graph, node)}
+    read = {parent for node in built for parent in graph.tables_of(node)}
     tested = {test.attached for test in graph.project.data_tests}
     sources = {
         node.id
@@ -61,7 +59,7 @@ def plan_build(graph: Graph, chosen: set[str], is_whole: bool, reason: str = "se
         if (node.freshness or node.id in tested) and (node.id in read or node.id in chosen)
     }
     members = built | sources
-    reads = {node: tuple(_readable_parents(graph, node)) for node in members}
+    reads = {node: tuple(graph.tables_of(node)) for node in members}
     needs = {node: tuple(p for p in reads[node] if p in members) for node in members}
     waits = {node: dict.fromkeys(needs[node]) for node in members}
     tests, unit_tests = _owners(graph, waits, chosen), _unit_tests(graph, chosen)
@@ -93,18 +91,6 @@ def kind_of(graph: Graph, node: str) -> str:
     return graph.nodes[node].kind
 
 
-def _readable_parents(graph: Graph, node: str) -> Iterable[str]:
-    """Parents of a node, an ephemeral one replaced by its own parents."""
-    found: dict[str, None] = {}
-    for parent in graph.parents[node]:
-        model = graph.models.get(parent)
-        if model and model.config.materialized == "ephemeral":
-            found.update(dict.fromkeys(_readable_parents(graph, parent)))
-        else:
-            found[parent] = None
-    return found
-
-
 # What each step waits for: the steps that it or its tests read, in a fixed order.
 Waits = dict[str, dict[str, None]]
 
@@ -119,7 +105,7 @@ def _owners(graph: Graph, waits: Waits, chosen: set[str]) -> dict[str, list[str]
     for test in graph.project.data_tests:
         if test.id not in chosen:
             continue
-        parents = [p for p in _readable_parents(graph, test.id) if p in waits]
+        parents = [p for p in graph.tables_of(test.id) if p in waits]
         if not parents:
             continue
         owner = test.attached if test.attached in parents else parents[0]

@@ -1,4 +1,4 @@
-"""A `Plan` in, one `Result` per step out, in threads; a failure holds back its readers."""
+"""A `Plan` in, one `Result` per step out, in threads; a failure stays where it is."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -18,6 +18,7 @@ from segflow.build.plan import Plan, Step
 from segflow.build.unit_tests import unit_test_result
 from segflow.compile.compiler import Compilation, render_model, scope_of
 from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.lineage import Stale, all_of, roots_of, stale_columns, told
 from segflow.compile.parsing import ParsedModel
 from segflow.compile.relations import Relation, at, quoted
 from segflow.engines.base import Column, Engine, Session
@@ -29,7 +30,8 @@ from segflow.project import nodes
 class Result:
     """How a step ended: `success`, `warn`, `error`, or `held` because of what it reads.
 
-    `because` are the failed nodes at the root of a hold. `rows` is None where nobody counted.
+    `because` are the failed nodes at the root of a hold, or those that a good step's columns stand
+    on. `rows` is None where nobody counted.
     """
 
     node: str
@@ -52,9 +54,10 @@ class Result:
 class Execution:
     """What every step of one run shares.
 
-    `kept` are the nodes that an earlier run could not bring up to date. `standing` says what there
-    is, `table` or `view`, by schema and name in lower case; `described` which columns it has;
-    `types` how the engine spells the types that contracts name.
+    `stale` are the columns that are not up to date, by node: those that an earlier run left so, and
+    those that this one does. `standing` says what there is, `table` or `view`, by schema and name
+    in lower case; `described` which columns it has; `types` how the engine spells the types that
+    contracts name.
     """
 
     engine: Engine
@@ -64,7 +67,7 @@ class Execution:
     full_refresh: bool = False
     store_failures: bool = False
     log: Callable[[str], None] = lambda _: None
-    kept: frozenset[str] = frozenset()
+    stale: dict[str, Stale] = field(default_factory=dict)
     standing: dict[tuple[str, str], str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     described: dict[Relation, list[Column]] = field(default_factory=dict)
@@ -101,9 +104,10 @@ def run_plan(plan: Plan, execution: Execution, threads: int, watch: Watch) -> li
         while left or running:
             for step in _ready(left, running.values(), threads):
                 del left[step.node]
-                roots = _roots(step, results, execution)
+                roots = _roots(step, execution)
                 if roots:
                     results[step.node] = _held(execution.graph, step, roots)
+                    execution.stale[step.node] = all_of(*roots)
                     watch(results[step.node])
                 else:
                     watch(step)
@@ -111,7 +115,7 @@ def run_plan(plan: Plan, execution: Execution, threads: int, watch: Watch) -> li
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 step = running.pop(future)
-                results[step.node] = future.result()
+                results[step.node] = _standing(future.result(), execution)
                 watch(results[step.node])
     return [results[step.node] for step in plan.steps]
 
@@ -124,22 +128,46 @@ def _ready(left: dict[str, Step], running: Iterable[Step], threads: int) -> list
     return free[: max(threads - len(busy), 0)]
 
 
-def _roots(step: Step, results: dict[str, Result], execution: Execution) -> tuple[str, ...]:
+def _roots(step: Step, execution: Execution) -> tuple[str, ...]:
     """The nodes on whose account a step is held back: those that failed at the start of the chain.
 
-    A step stands without what only its tests read, unless that was never built at all.
+    A step needs what it and its tests read to be there. What has a history of its own, as the
+    membership of a segment or an incremental table, also waits until all of it is up to date.
     """
-    roots = dict.fromkeys(node for node in step.outside if node in execution.kept)
-    graph = execution.graph
-    missing = [
-        node
-        for node in step.follows
-        if graph.nodes[node].kind != "source" and not execution.stands(graph.relations[node])
-    ]
-    for need in (*step.needs, *missing):
-        if not results[need].is_good:
-            roots.update(dict.fromkeys(results[need].because or (need,)))
-    return tuple(roots)
+    graph, stale = execution.graph, execution.stale
+    roots = roots_of(
+        *(
+            stale[node]
+            for node in (*step.needs, *step.outside, *step.follows)
+            if node in stale
+            and graph.nodes[node].kind != "source"
+            and not execution.stands(graph.relations[node])
+        )
+    )
+    model = graph.models.get(step.node)
+    if model and (model.is_segment or _as_it_stands(model, execution).is_incremental):
+        roots |= roots_of(stale_columns(graph, execution.compilation, step.node, stale))
+    return tuple(sorted(roots))
+
+
+def _standing(result: Result, execution: Execution) -> Result:
+    """Note what of a step is not up to date, now that it has ended."""
+    graph, node = execution.graph, result.node
+    if not result.is_good:
+        execution.stale[node] = all_of(node)
+        return result
+    stale = stale_columns(graph, execution.compilation, node, execution.stale)
+    execution.stale.pop(node, None)
+    if not stale:
+        return result
+    execution.stale[node] = stale
+    because = tuple(sorted(roots_of(stale)))
+    return replace(result, message=told(graph, stale), because=because)
+
+
+def _as_it_stands(model: ParsedModel, execution: Execution) -> Build:
+    before = execution.stands(model.relation)
+    return Build(model.relation, model.config, "", before, execution.full_refresh)
 
 
 def _held(graph: Graph, step: Step, roots: tuple[str, ...]) -> Result:
@@ -229,8 +257,7 @@ def _model(session: Session, step: Step, execution: Execution, blank: Result) ->
     unit_tests = _unit_tests(session, step, execution)
     if any(test.status == "error" for test in unit_tests):
         return _judged(blank, unit_tests)
-    before = execution.stands(relation)
-    build = Build(relation, model.config, "", before, execution.full_refresh)
+    build = _as_it_stands(model, execution)
     build = replace(build, sql=_final_sql(session, execution, model, build))
     _check_columns(session, execution, model, build.sql)
     members = evaluate(session, model.model.name, build.sql) if model.is_segment else None

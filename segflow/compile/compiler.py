@@ -32,11 +32,15 @@ class CompiledSql(Struct, frozen=True):
 
 @dataclass
 class Compilation:
-    """What compiling found: SQL by model id, SQL by test id, and warnings to show."""
+    """What compiling found: SQL by model id, SQL by test id, and warnings to show.
+
+    `fingerprints` are there once one was asked for.
+    """
 
     models: dict[str, CompiledSql] = field(default_factory=dict)
     tests: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    fingerprints: dict[str, str] = field(default_factory=dict)
 
     def columns(self) -> dict[str, Columns | None]:
         return {node: compiled.outline.columns for node, compiled in self.models.items()}
@@ -103,8 +107,12 @@ def _compile_model(
         record = Record()
         sql = _render_model(graph, model, scope_of(graph, model), record)
         found = outline(sql, tables)
+        if model.facts.asks:
+            # The database decides what this SELECT will be: here are both that it may be.
+            other = outline(_incremental_sql(graph, model, record) or said.text, tables)
+            both = found.digest + other.digest
+            found = msgspec.structs.replace(found, lineage=b"", digest=both)
         if any(question != "is_incremental" for question in model.facts.asks):
-            # The database decides what this SELECT will be.
             found = msgspec.structs.replace(found, columns=None, problems=())
         return CompiledSql(sql, found, record.env)
 
@@ -115,6 +123,14 @@ def _compile_model(
     if model.config.materialized == "ephemeral":
         graph.relations[model.id] = replace(model.relation, text=f"(\n{compiled.sql}\n)")
     return compiled
+
+
+def _incremental_sql(graph: Graph, model: ParsedModel, record: Record) -> str | None:
+    """What a model becomes where its table is there; None where that takes a database to say."""
+    try:
+        return _render_model(graph, model, scope_of(graph, model, is_incremental=True), record)
+    except ProjectError:
+        return None
 
 
 def _tables(graph: Graph, known: dict[str, Columns | None], node: str) -> dict[str, Columns | None]:

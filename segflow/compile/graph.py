@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from segflow.compile.outlines import lowered
 from segflow.compile.parsing import ParsedModel, Parser
 from segflow.compile.relations import Relation
 from segflow.errors import ProjectError, did_you_mean
@@ -108,6 +109,29 @@ class Graph:
         return any(
             node.startswith(f"{kind}.") and node.endswith(f".{name}") for node in self.disabled
         )
+
+    @cached_property
+    def by_table(self) -> dict[str, str]:
+        """The nodes by their relation, as `schema.name` in lower case."""
+        found = self.relations.items()
+        return {lowered(f"{r.schema}.{r.identifier}"): n for n, r in found if r.text is None}
+
+    @cached_property
+    def keyed(self) -> set[str]:
+        """The nodes in which a row cannot come twice: segments, and those whose key is tested."""
+        tests = (t for t in self.project.data_tests if t.test in ("unique", "unique_combination"))
+        strict = (t for t in tests if t.config.severity == "error" and not t.config.where)
+        segments = {segment.id for segment in self.segments.values()}
+        return segments | {str(test.attached) for test in strict if test.id in self.nodes}
+
+    def tables_of(self, node: str) -> Iterable[str]:
+        """The parents of a node, an ephemeral one replaced by its own parents."""
+        found: dict[str, None] = {}
+        for parent in self.parents[node]:
+            model = self.models.get(parent)
+            is_inside = model is not None and model.config.materialized == "ephemeral"
+            found.update(dict.fromkeys(self.tables_of(parent) if is_inside else (parent,)))
+        return found
 
     def ancestors(self, node: str) -> set[str]:
         return _reach(node, self.parents)

@@ -7,6 +7,10 @@ from msgspec import Struct
 
 Columns = tuple[str, ...]
 
+# Beside its columns, what a reader can take from a table: which rows there are, how often each of
+# them comes, and whatever columns it has.
+ROWS, REPEATS, EVERYTHING = " rows", " repeats", " everything"
+
 _CAPITALS = re.compile("[A-Z]+")
 
 
@@ -18,12 +22,24 @@ class Problem(Struct, frozen=True):
     hint: str | None = None
 
 
+class Lineage(Struct, frozen=True):
+    """What each column of a SELECT comes from, and what its ROWS and REPEATS do.
+
+    `origins` are columns of tables by `schema.name` in lower case; `columns` have their places.
+    """
+
+    origins: tuple[tuple[str, str], ...]
+    columns: dict[str, tuple[int, ...]]
+
+
 class Outline(Struct, frozen=True):
     """What a SELECT shows from outside.
 
     `columns` are lower case and in order, None where they cannot be known; `conditions` are the
     names of columns that decide which rows there are. `clocks` make the result depend on when or
-    how often it runs; `unstable` are calls whose ties differ between runs.
+    how often it runs; `unstable` are calls whose ties differ between runs. `lineage` is packed, as
+    it is seldom asked for, and empty where it is not known; `digest` changes with the SQL, comments
+    and formatting apart.
     """
 
     columns: Columns | None = None
@@ -31,6 +47,8 @@ class Outline(Struct, frozen=True):
     clocks: tuple[Problem, ...] = ()
     unstable: tuple[Problem, ...] = ()
     conditions: frozenset[str] = frozenset()
+    lineage: bytes = b""
+    digest: str = ""
 
 
 def lowered(name: str) -> str:

@@ -5,12 +5,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from segflow.compile.columns import resolve
-from segflow.compile.outlines import Columns, Outline, Problem
+from segflow.compile.context import digest
+from segflow.compile.outlines import REPEATS, ROWS, Columns, Lineage, Outline, Problem
+from segflow.compile.shapes import Shape, union
 
 # What the parser thinks of a statement is said here, once and at its place.
 logging.getLogger("sqlglot").disabled = True
@@ -65,17 +68,34 @@ def outline(sql: str, known: Mapping[str, Columns | None]) -> Outline:
     try:
         statements = sqlglot.parse(sql, dialect="duckdb")
     except SqlglotError as error:
-        return Outline(problems=(_unparsed(sql, error),))
+        return Outline(problems=(_unparsed(sql, error),), digest=digest(sql))
     found = [s for s in statements if s is not None and not isinstance(s, exp.Semicolon)]
     if not found:
         return Outline(problems=(Problem("a model is one SELECT, and this file has none", 0),))
     if len(found) > 1 or not isinstance(found[0], exp.Query | exp.Pivot | exp.Values):
         return Outline(problems=(Problem("a model is one SELECT and nothing else", 0),))
-    columns, problems = resolve(found[0], known)
+    shape, problems = resolve(found[0], known)
     clocks, unstable = _calls(found[0], sql)
     places = found[0].find_all(exp.Where, exp.Having, exp.Qualify)
     asked = {column.name.lower() for place in places for column in place.find_all(exp.Column)}
-    return Outline(columns, tuple(problems), tuple(clocks), tuple(unstable), frozenset(asked))
+    return Outline(
+        shape.columns,
+        tuple(problems),
+        tuple(clocks),
+        tuple(unstable),
+        frozenset(asked),
+        b"" if shape.columns is None else msgspec.msgpack.encode(_lineage(shape)),
+        digest(found[0].sql("duckdb", comments=False)),
+    )
+
+
+def _lineage(shape: Shape) -> Lineage:
+    found = dict(zip(shape.columns or (), shape.origins, strict=True))
+    found |= {ROWS: shape.rows, REPEATS: shape.repeats}
+    origins = tuple(sorted(union(found.values())))
+    place = {origin: index for index, origin in enumerate(origins)}
+    columns = {name: tuple(sorted(place[o] for o in made_of)) for name, made_of in found.items()}
+    return Lineage(origins, columns)
 
 
 def _unparsed(sql: str, error: SqlglotError) -> Problem:

@@ -208,12 +208,13 @@ class Model(Node, frozen=True, kw_only=True):
 
 
 class Seed(Node, frozen=True, kw_only=True):
-    """A CSV file that is loaded as a table; `header` is its first line."""
+    """A CSV file that is loaded as a table: its first line, and a digest of all lines."""
 
     kind: str = "seed"
     file: Path
     config: SeedConfig
     header: tuple[str, ...]
+    digest: str
     columns: tuple[ColumnProperties, ...] = ()
 
 

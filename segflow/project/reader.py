@@ -204,7 +204,7 @@ class Reader:
             raise ProjectError(
                 "a delimiter is one character", at.location(".config.delimiter"), "as in `;`"
             )
-        header = read_header(file.path, config.delimiter, self.around.cache)
+        header, digest = read_header(file.path, config.delimiter, self.around.cache)
         for column in config.column_types:
             if column not in header:
                 raise ProjectError(
@@ -221,6 +221,7 @@ class Reader:
                 file=file.path,
                 config=config,
                 header=header,
+                digest=digest,
                 columns=tuple(said.columns),
             )
         )

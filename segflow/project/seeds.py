@@ -21,8 +21,10 @@ class Findings(Struct, frozen=True):
     line: int = 1
 
 
-def read_header(path: Path, delimiter: str, cache: Cache) -> tuple[str, ...]:
-    """The names of a seed's columns. The rows are looked through once for every new content.
+def read_header(path: Path, delimiter: str, cache: Cache) -> tuple[tuple[str, ...], str]:
+    """The names of a seed's columns, and a digest of all it holds.
+
+    The rows are looked through once for every new content.
 
     Raises:
         ProjectError: the header has no or doubled names, or a row has too many or too few cells.
@@ -32,7 +34,7 @@ def read_header(path: Path, delimiter: str, cache: Cache) -> tuple[str, ...]:
     found = cache.get(["seed", digest, delimiter], Findings, lambda: _look_through(path, delimiter))
     if found.message:
         raise ProjectError(found.message, Location(path, found.line))
-    return found.header
+    return found.header, digest.hex()
 
 
 def _look_through(path: Path, delimiter: str) -> Findings:
