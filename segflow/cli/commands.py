@@ -3,21 +3,19 @@
 import functools
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from segflow import __version__, artifacts, pipeline
 from segflow.build.plan import kind_of
-from segflow.cli import render
-from segflow.cli.log import Log
-from segflow.cli.output import as_json, results_of
-from segflow.cli.render import Screen
+from segflow.build.runner import Watch
+from segflow.cli.output import Log, as_json, emptiness, results_of, table
 from segflow.cli.starter import copy_starter
 from segflow.compile.selection import select
 from segflow.errors import SegflowError
@@ -26,6 +24,9 @@ from segflow.project import documents
 from segflow.project.config import Environment, moment
 from segflow.project.load import load
 from segflow.report import Options, Report
+
+if TYPE_CHECKING:
+    from segflow.cli.render import Screen
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,7 +38,7 @@ class Invocation:
         self.environment = Environment()
         self.command = command
         self.output = given.pop("output", "text")
-        self.screen = Screen(given.pop("quiet", False), self.output == "json")
+        self._quiet = given.pop("quiet", False) or self.output == "json"
         self.given = given
         self.options = Options(
             command=command,
@@ -53,8 +54,25 @@ class Invocation:
             store_failures=given.get("store_failures", False),
         )
 
+    @functools.cached_property
+    def screen(self) -> "Screen":
+        # It takes longer to load than to compile a project in which nothing has changed.
+        from segflow.cli.render import Screen
+
+        return Screen(self._quiet)
+
     def compiled(self) -> Compiled:
         return pipeline.compile_project(self.options, self.environment)
+
+    def say(self, text: str) -> None:
+        """A line about what is going on."""
+        if not self._quiet:
+            click.echo(text)
+
+    def data(self, text: str) -> None:
+        """A line of what was asked for."""
+        if self.output != "json":
+            click.echo(text)
 
     def answer(self, results: dict[str, Any], report: Report | None = None) -> None:
         """Print JSON where it was asked for."""
@@ -161,24 +179,27 @@ def cli() -> None:
 
 def _run(invocation: Invocation, then_deliver: bool) -> int:
     compiled = invocation.compiled()
-    with invocation.screen.progress() as watch, _log(compiled, invocation) as log:
-        report = pipeline.run(compiled, invocation.options, log.also(watch), then_deliver)
+    with _watched(invocation, compiled) as watch:
+        report = pipeline.run(compiled, invocation.options, watch, then_deliver)
     return _finish(invocation, compiled, report)
 
 
+@contextmanager
+def _watched(invocation: Invocation, compiled: Compiled) -> Iterator[Watch]:
+    """Progress on the screen and in the log."""
+    log = Log(compiled.project.target_path / "segflow.log", invocation.command)
+    with invocation.screen.progress() as watch, log:
+        yield log.also(watch)
+
+
 def _finish(invocation: Invocation, compiled: Compiled, report: Report) -> int:
-    results = results_of(report)
-    lines = [invocation.environment.scrub(line) for line in render.summary(report)]
-    text = "\n".join(render.plain(line) for line in lines).strip()
-    artifacts.write_report(compiled.project, as_json(invocation.command, results, report), text)
-    for line in lines:
-        invocation.screen.say(line)
+    results, screen = results_of(report), invocation.screen
+    lines = [invocation.environment.scrub(line) for line in screen.summary(report)]
+    text = as_json(invocation.command, results, report)
+    artifacts.write_report(compiled.project, text, screen.plain(lines))
+    screen.show(lines)
     invocation.answer(results, report)
     return 0 if report.ok else 1
-
-
-def _log(compiled: Compiled, invocation: Invocation) -> Log:
-    return Log(compiled.project.target_path / "segflow.log", invocation.command)
 
 
 @_command("run", *_RUN)
@@ -217,8 +238,8 @@ def retry(invocation: Invocation) -> int:
     """Go on with what the last run left behind, at the same moment."""
     invocation.options = pipeline.as_last_time(invocation.options, invocation.environment)
     compiled = invocation.compiled()
-    with invocation.screen.progress() as watch, _log(compiled, invocation) as log:
-        report = pipeline.retry(compiled, invocation.options, log.also(watch))
+    with _watched(invocation, compiled) as watch:
+        report = pipeline.retry(compiled, invocation.options, watch)
     return _finish(invocation, compiled, report)
 
 
@@ -228,7 +249,7 @@ def test(invocation: Invocation) -> int:
     compiled = invocation.compiled()
     report = pipeline.test(compiled, invocation.options, invocation.screen.test)
     counts = [f"{sum(t.status == s for t in report.tests)} {s}" for s in ("pass", "warn", "error")]
-    invocation.screen.say(f"{', '.join(counts)}")
+    invocation.say(", ".join(counts))
     invocation.answer(results_of(report), report)
     return 0 if report.ok else 1
 
@@ -246,14 +267,12 @@ def compile_(invocation: Invocation) -> int:
     ]
     if invocation.options.selected:
         for node in models:
-            invocation.screen.data(compiled.compilation.models[node].sql)
+            invocation.data(compiled.compilation.models[node].sql)
     for warning in compiled.compilation.warnings:
-        invocation.screen.say(f"warning  {warning}")
+        invocation.say(f"warning  {warning}")
     where = compiled.project.target_path / "compiled"
     if not invocation.options.selected:
-        invocation.screen.say(
-            f"{len(models)} models, {len(compiled.compilation.tests)} tests: {where}"
-        )
+        invocation.say(f"{len(models)} models, {len(compiled.compilation.tests)} tests: {where}")
     sql = {node: compiled.compilation.models[node].sql for node in models}
     invocation.answer({"models": sql, "warnings": compiled.compilation.warnings})
     return 0
@@ -272,7 +291,7 @@ def ls(invocation: Invocation) -> int:
     for node in (graph.nodes[node] for node in graph.order if node in chosen):
         if wanted or node.kind not in ("test", "unit_test"):
             kind = kind_of(graph, node.id)
-            invocation.screen.data(f"{kind}:{node.name}")
+            invocation.data(f"{kind}:{node.name}")
             listed.append(
                 {
                     "unique_id": node.id,
@@ -292,8 +311,8 @@ def show(invocation: Invocation) -> int:
     compiled = invocation.compiled()
     given = invocation.given
     names, rows = pipeline.show(compiled, invocation.options, given["inline"], given["limit"])
-    for line in render.table(names, rows):
-        invocation.screen.data(line)
+    for line in table(names, rows):
+        invocation.data(line)
     invocation.answer({"columns": names, "rows": [list(row) for row in rows]})
     return 0
 
@@ -301,6 +320,9 @@ def show(invocation: Invocation) -> int:
 @_command("debug", *_EVERY)
 def debug(invocation: Invocation) -> int:
     """Check that everything is in place, and what is empty."""
+    # Nothing else asks for it, and it loads a library for mail.
+    from importlib.metadata import version
+
     compiled = invocation.compiled()
     seen = pipeline.inspect(compiled)
     graph, found = compiled.graph, seen.statuses
@@ -315,13 +337,13 @@ def debug(invocation: Invocation) -> int:
         "published": f"{len(found)} relations" if found else "nothing yet: segflow run",
     }
     for name, value in facts.items():
-        invocation.screen.say(f"{name:<12}{value}")
+        invocation.say(f"{name:<12}{value}")
     for status in found.values():
         if status.is_behind:
             since = f"kept since {status.as_of}" if status.as_of else "never built"
-            invocation.screen.say(f"{status.relation}  {since}: {status.reason}")
-    for line in render.emptiness(seen.empty, seen.nobody):
-        invocation.screen.say(line)
+            invocation.say(f"{status.relation}  {since}: {status.reason}")
+    for line in emptiness(seen.empty, seen.nobody):
+        invocation.say(line)
     invocation.answer({**facts, "empty": seen.empty, "nobody": seen.nobody})
     return 0
 
@@ -331,7 +353,7 @@ def clean(invocation: Invocation) -> int:
     """Remove target/: compiled SQL, artifacts and the log. The database stays."""
     project = load(invocation.options.project_dir, invocation.options.target)
     shutil.rmtree(project.target_path, ignore_errors=True)
-    invocation.screen.say(f"removed {project.target_path}")
+    invocation.say(f"removed {project.target_path}")
     invocation.answer({"removed": str(project.target_path)})
     return 0
 
