@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from segflow.compile import checks
 from segflow.compile.connecting import said_at
@@ -30,13 +29,12 @@ class CompiledSql(Struct, frozen=True):
     env: dict[str, str] = {}
 
 
-@dataclass
-class Compilation:
+class Compilation(Struct):
     """What compiling found: SQL by model id, SQL by test id, and warnings to show."""
 
-    models: dict[str, CompiledSql] = field(default_factory=dict)
-    tests: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    models: dict[str, CompiledSql] = {}
+    tests: dict[str, str] = {}
+    warnings: list[str] = []
 
     def columns(self) -> dict[str, Columns | None]:
         return {node: compiled.outline.columns for node, compiled in self.models.items()}
@@ -105,7 +103,7 @@ def _compile_model(
         found = outline(sql, tables)
         if any(question != "is_incremental" for question in model.facts.asks):
             # The database decides what this SELECT will be.
-            found = msgspec.structs.replace(found, columns=None, problems=())
+            found = replace(found, columns=None, problems=())
         return CompiledSql(sql, found, record.env)
 
     said = model.model

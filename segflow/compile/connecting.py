@@ -1,12 +1,12 @@
 """A `Project` in, a `Graph` out: every file parsed, every reference found."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from segflow.compile.context import Facts
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph, Reference, reference
@@ -130,7 +130,7 @@ def _with_own_config(test: nodes.DataTest, said: dict[str, Any]) -> nodes.DataTe
     """A singular test with what `config(…)` in its file says."""
     config = documents.convert(merge(msgspec.to_builtins(test.config), said), DataTestConfig)
     tags = nodes.tag_tuple(config.tags)
-    return msgspec.structs.replace(test, config=config, tags=tags, meta=config.meta)
+    return replace(test, config=config, tags=tags, meta=config.meta)
 
 
 def said_at(test: nodes.DataTest, key: str) -> Location:

@@ -1,8 +1,10 @@
 """The names of tables, which `ref`, `source` and `this` return, and the clock's placeholder."""
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+
+from msgspec import Struct
 
 # Compiled SQL holds this instead of a time, so that it does not change from day to day.
 AS_OF = "timestamp ':as_of'"
@@ -22,6 +24,7 @@ _RESERVED = re.compile(
 )
 
 
+@cache
 def quoted(name: str) -> str:
     """`name` as an identifier, in double quotes only where it needs them."""
     if _PLAIN.fullmatch(name) and not _RESERVED.fullmatch(name):
@@ -43,8 +46,7 @@ def at(sql: str, moment: datetime) -> str:
     return sql.replace(AS_OF, timestamp(moment))
 
 
-@dataclass(frozen=True)
-class Relation:
+class Relation(Struct, frozen=True):
     """A table or view by schema and name; `text` replaces both where the data has no name.
 
     A file has the text `'path'`, an ephemeral model its SELECT in brackets.

@@ -76,7 +76,8 @@ def read(path: Path) -> str:
     except OSError as error:
         raise ProjectError(f"cannot be read: {error.strerror}", Location(path)) from None
     try:
-        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        text = raw.decode("utf-8").removeprefix("\ufeff")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ProjectError(

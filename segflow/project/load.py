@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from segflow.errors import Location, ProjectError
 from segflow.project import documents
 from segflow.project.cache import Cache
@@ -23,8 +25,7 @@ from segflow.project.nodes import Node, Purpose
 from segflow.project.reader import Contents, Reader, Surroundings
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where a run writes. `settings` are the engine's own keys, still with env_var inside."""
 
     name: str

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from segflow.errors import ProjectError, did_you_mean
 from segflow.project import documents, files, nodes, tests
@@ -39,8 +39,7 @@ class Contents:
     disabled: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a package is read with. `folders` are its own segflow.yml's, then the project's."""
 
     folders: tuple[Folders, ...]
@@ -164,7 +163,7 @@ class Reader:
         name = file.stem
         said, origin = self.models.pop(name, (said_as.ModelProperties(name=name), None))
         own = merge({"meta": said.meta} if said.meta else {}, said.config)
-        if origin:
+        if origin and own:
             documents.decode(own, nodes.ModelConfig, origin.path, f"{origin.pointer}.config")
         config = merge(self._layers("models", file, name), own)
         node = f"model.{self.package.name}.{name}"
