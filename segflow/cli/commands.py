@@ -17,7 +17,7 @@ from segflow.build.plan import kind_of
 from segflow.build.runner import Watch
 from segflow.cli.output import Log, as_json, emptiness, results_of, table
 from segflow.cli.starter import copy_starter
-from segflow.compile.selection import select
+from segflow.compile.selection import select, select_with_tests
 from segflow.errors import SegflowError
 from segflow.pipeline import Compiled
 from segflow.project import documents
@@ -283,8 +283,9 @@ def ls(invocation: Invocation) -> int:
     """List nodes."""
     compiled = invocation.compiled()
     graph = compiled.graph
-    chosen = select(graph, invocation.options.selected, invocation.options.excluded)
     wanted = invocation.given.get("resource_type")
+    choose = select_with_tests if wanted else select
+    chosen = choose(graph, invocation.options.selected, invocation.options.excluded)
     if wanted:
         chosen &= select(graph, [f"resource_type:{wanted}"])
     listed = []

@@ -147,7 +147,7 @@ def _nodes(report: Report) -> Iterator[str]:
         counts += [f"{len(old)} old"] if old else []
         counts += [f"{len(late)} late"] if late else []
         yield f"Sources   {', '.join(counts)}"
-        yield from (f"          {escape(r.message)}" for r in (*late, *old))
+        yield from (f"          {escape(f'{r.name}  {r.message}')}" for r in (*late, *old))
     models = [r for r in report.results if r.kind in ("seed", "model", "segment")]
     bad = [r for r in models if not r.is_good]
     kept = f", {len(bad)} kept" if bad else ""

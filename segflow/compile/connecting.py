@@ -255,7 +255,7 @@ def _unknown(
     where = node.origin.location(key) if node.origin else place(node)
     model = graph.find(name) if kind == "segment" else None
     if graph.is_disabled("model" if kind == "segment" else kind, name):
-        return ProjectError(f"the {kind} `{name}` is disabled", where, "enable it")
+        return ProjectError(f"the {kind} `{name}` is disabled", where, "enable it, or name another")
     if model:
         says = "a segment is a model that is materialized as one: +materialized: segment"
         return ProjectError(f"`{name}` is not a segment", where, says)
