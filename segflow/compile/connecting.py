@@ -1,6 +1,7 @@
 """A `Project` in, a `Graph` out: every file parsed, every reference found."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def _connect_test(graph: Graph, test: nodes.DataTest) -> nodes.DataTest | None:
     for key, value in test.arguments.items():
         called = reference(value)
         if called:
-            found[_target(graph, called, test, said_at(test, key))] = None
+            found[_target(graph, called, partial(said_at, test, key))] = None
     if test.id in graph.nodes:
         raise ProjectError(
             f"two tests are named `{test.name}`, also {place(graph.nodes[test.id])}",
@@ -141,11 +142,11 @@ def said_at(test: nodes.DataTest, key: str) -> Location:
     return max(spots, key=lambda spot: spot.line or 0)
 
 
-def _target(graph: Graph, called: Reference, node: Node, at: Location) -> str:
+def _target(graph: Graph, called: Reference, locate: Callable[[], Location]) -> str:
     try:
         return graph.target(called)
     except ProjectError as error:
-        error.location = at
+        error.location = locate()
         raise
 
 
@@ -163,11 +164,7 @@ def _connect_unit_test(graph: Graph, test: nodes.UnitTest) -> None:
         called = reference(given.input)
         where = f".given[{index}].input"
         if called:
-            try:
-                graph.target(called)
-            except ProjectError as error:
-                error.location = at.location(where)
-                raise
+            _target(graph, called, partial(at.location, where))
         elif given.input.strip() != "this":
             raise ProjectError(
                 f"`{given.input}` is no input: write ref('…'), source('…', '…') or this",

@@ -13,9 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from segflow.compile.context import Facts, Record, Scope, digest, names_of
-from segflow.compile.library import Library, find_line
+from segflow.compile.library import Library, Marks, find_line
 from segflow.compile.relations import Relation
-from segflow.compile.tracing import Marks
 from segflow.errors import Location, ProjectError, SegflowError
 from segflow.project import documents, nodes
 from segflow.project.folders import merge

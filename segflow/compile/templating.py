@@ -11,8 +11,7 @@ import jinja2
 from jinja2 import nodes
 from jinja2.sandbox import SandboxedEnvironment
 
-from segflow.compile.library import MacroReturn, Names, find_last_line
-from segflow.compile.tracing import Marks
+from segflow.compile.library import MacroReturn, Marks, Names, find_last_line
 from segflow.errors import Location, ProjectError, SegflowError, did_you_mean
 
 _TEST = re.compile(r"(\{%-?\s*)test(\s+)(\w+)(\s*\()")
