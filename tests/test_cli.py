@@ -260,3 +260,19 @@ def test_a_reader_can_open_every_table_of_the_default_database(made: Project) ->
         for catalog, schema, name in found:
             own = schema == "segflow"
             reader.execute(f"from {catalog}.{schema}.{name}" if own else f"from {schema}.{name}")
+
+
+def test_the_tests_of_what_is_chosen_are_listed(made: Project) -> None:
+    columns = "columns: [{name: contact_id, data_tests: [unique]}]"
+    made.write({"models/contacts.yml": f"models: [{{name: contacts, {columns}}}]"})
+    words = ("ls", *VARS, "--resource-type", "test", "--select")
+    assert made.segflow(*words, "contacts").out == "test:unique_contacts_contact_id\n"
+    assert made.segflow(*words, "consents").out == ""
+
+
+def test_init_makes_no_folder_but_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    result = CliRunner().invoke(cli, ["init", str(folder)], standalone_mode=False)
+    assert result.return_value == 2
+    assert result.stderr == f"error: there is no folder {folder.parent}\n  hint: make it first\n"
+    assert not folder.parent.exists()

@@ -6,7 +6,7 @@ import pytest
 from segflow.compile.compiler import Compilation, compile_graph
 from segflow.compile.connecting import build_graph
 from segflow.compile.graph import Graph, Reference, reference
-from segflow.compile.relations import Relation, quoted
+from segflow.compile.relations import TYPES, Relation, quoted
 from segflow.project.load import load
 from tests.conftest import SEGFLOW_YML, MakeProject, Project
 
@@ -231,3 +231,22 @@ def test_names_are_quoted_where_duckdb_needs_it() -> None:
             assert connection.execute(sql).fetchall() == [(42, 42)], word
     assert quoted("contact_id") == "contact_id"
     assert str(Relation("main", "order")) == 'main."order"'
+
+
+def test_segments_need_a_table_of_contacts(project: MakeProject) -> None:
+    made = project({"models/segments/everybody.sql": "select 'a' as contact_id"})
+    outcome = made.segflow("run")
+    assert outcome.code == 2
+    assert "everybody.sql:1: the segment `everybody` needs a model `contacts`" in outcome.err
+    assert "hint: add models/contacts.sql" in outcome.err
+
+
+def test_a_type_of_ones_own_is_left_to_the_engine(project: MakeProject) -> None:
+    seed = "seeds: [{name: raw, config: {column_types: {a: mood, b: 'decimal(9, 2)'}}}]"
+    made = project({"seeds/raw.csv": "a,b\n1,2\n", "seeds/raw.yml": seed})
+    assert made.segflow("compile").code == 0
+
+
+def test_every_type_of_the_engine_is_known() -> None:
+    rows = duckdb.execute("select distinct lower(type_name) from duckdb_types()").fetchall()
+    assert {name.partition(" ")[0] for (name,) in rows} <= set(TYPES.split("|"))

@@ -100,18 +100,6 @@ def test_passes(project: MakeProject, given: str, expect: str, overrides: str) -
             "",
             "missing: id 1 | id 2 | id 3 and 2 more",
         ),
-        (
-            "rows: [{nmae: 1}]",
-            "rows: []",
-            "",
-            "ref('raw') has no column `nmae`\n  hint: did you mean `name`?",
-        ),
-        (
-            TWO,
-            "rows: [{nome: X}]",
-            "",
-            "it expects a column `nome`, which the model does not have\n  hint: did you mean `name`?",
-        ),
         ("rows: [{id: x}]", "rows: []", "", "Could not convert string 'x' to INT32"),
         (
             r'format: csv, rows: "id,name\n1,x,y"',
@@ -131,6 +119,26 @@ def test_fails_readably(
     assert outcome.code == 1
     assert message in said(outcome)
     assert "models/it.yml:3" in outcome.json["errors"][0]
+
+
+@pytest.mark.parametrize(
+    ("given", "expect", "message"),
+    [
+        ("rows: [{nmae: 1}]", "rows: []", "models/it.yml:6: `raw` has no column `nmae`"),
+        (r'format: csv, rows: "id,nmae\n1,x"', "rows: []", "`raw` has no column `nmae`"),
+        (TWO, "rows: [{nome: X}]", "models/it.yml:7: `it` has no column `nome`"),
+        (TWO, r'format: csv, rows: "nome\nX"', "models/it.yml:7: `it` has no column `nome`"),
+    ],
+)
+def test_unknown_columns_are_found_before_anything_runs(
+    project: MakeProject, given: str, expect: str, message: str
+) -> None:
+    made = project(FILES)
+    outcome = checked(made, given, expect)
+    assert outcome.code == 2
+    (error,) = outcome.json["errors"]
+    assert message in error and "hint: did you mean `name`?" in error
+    assert not made.database.exists()
 
 
 def test_a_failing_unit_test_keeps_the_table_and_the_others_still_speak(

@@ -213,8 +213,8 @@ def _changes(session: Session, evaluated: dict[str, str | None], now: str) -> li
     rows = session.rows(
         f"with windows (segment, flapping) as (values {windows}), moves as ("
         " select segment, contact_id, before.entered_at, before.contact_id is not null as was_in,"
-        " members.contact_id is not null as is_in from (select segments.memberships.* from"
-        " segments.memberships join windows using (segment)) as before"
+        " members.contact_id is not null as is_in from (from segments.memberships"
+        " semi join windows using (segment)) as before"
         f" full join {_NOW} as members using (segment, contact_id)),"
         " back as (select moves.segment, moves.contact_id from moves join windows using (segment)"
         " join segments.closed_stays as closed on closed.segment = moves.segment and"

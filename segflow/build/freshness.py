@@ -21,7 +21,7 @@ def check_freshness(
         return None
     if source.loaded_at_field is None:
         raise StepError(
-            f"{source.name} has freshness but no loaded_at_field",
+            "it has freshness but no loaded_at_field",
             source.origin.location() if source.origin else None,
         )
     moment = f"cast({source.loaded_at_field} as timestamp)"
@@ -30,9 +30,7 @@ def check_freshness(
         f"select max({moment}) from {relation} where {moment} <= {timestamp(as_of)}{where}"
     )[0][0]
     age = as_of - newest if newest else None
-    said = (
-        f"{source.name}  last row {_hours(age)}" if age is not None else f"{source.name}  no rows"
-    )
+    said = f"last row {_hours(age)}" if age is not None else "no rows"
     if freshness.error_after and (age is None or age > _delta(freshness.error_after)):
         raise StepError(f"{said} (limit {_hours(_delta(freshness.error_after), '')})")
     if freshness.warn_after and (age is None or age > _delta(freshness.warn_after)):

@@ -2,10 +2,8 @@
 
 import fcntl
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from segflow.engines.base import Engine, Session
@@ -21,6 +19,9 @@ def open_engine(project: Project, threads: int | None = None) -> Engine:
     Raises:
         ProjectError: the target's type is unknown, or a setting is wrong.
     """
+    # Compiling needs no engine, and what finds one is slow to load.
+    from importlib.metadata import entry_points
+
     target = project.target
     found = {entry.name: entry for entry in entry_points(group="segflow.engines")}
     kind, at = target.properties.type, f"$.targets.{target.name}"
@@ -99,6 +100,6 @@ def locked(database: Path, command: str) -> Iterator[None]:
                 hint="wait for it to end; readers need not wait",
             ) from None
         file.truncate(0)
-        file.write(f"`segflow {command}`, process {os.getpid()} on {socket.gethostname()}")
+        file.write(f"`segflow {command}`, process {os.getpid()} on {os.uname().nodename}")
         file.flush()
         yield

@@ -3,30 +3,31 @@
 import functools
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from segflow import __version__, artifacts, pipeline, planning
 from segflow.build.plan import Plan, Step, kind_of
-from segflow.build.runner import Result
-from segflow.cli import preview, render
-from segflow.cli.log import Log
-from segflow.cli.output import as_json, results_of
-from segflow.cli.render import Screen
+from segflow.build.runner import Result, Watch
+from segflow.cli import preview
+from segflow.cli.output import Log, as_json, emptiness, results_of, table
 from segflow.cli.starter import copy_starter
-from segflow.compile.selection import select
+from segflow.compile.selection import select, select_with_tests
 from segflow.errors import ProjectError, SegflowError
 from segflow.pipeline import Compiled
 from segflow.project import documents
 from segflow.project.config import Environment, moment
 from segflow.project.load import load
 from segflow.report import Options, Report
+
+if TYPE_CHECKING:
+    from segflow.cli.render import Screen
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,7 +39,7 @@ class Invocation:
         self.environment = Environment()
         self.command = command
         self.output = given.pop("output", "text")
-        self.screen = Screen(given.pop("quiet", False), self.output == "json")
+        self._quiet = given.pop("quiet", False) or self.output != "text"
         self.given = given
         self.options = Options(
             command=command,
@@ -55,8 +56,25 @@ class Invocation:
             approved=_approved(given.get("approve") or ()),
         )
 
+    @functools.cached_property
+    def screen(self) -> "Screen":
+        # It takes longer to load than to compile a project in which nothing has changed.
+        from segflow.cli.render import Screen
+
+        return Screen(self._quiet)
+
     def compiled(self) -> Compiled:
         return pipeline.compile_project(self.options, self.environment)
+
+    def say(self, text: str) -> None:
+        """A line about what is going on."""
+        if not self._quiet:
+            click.echo(text)
+
+    def data(self, text: str) -> None:
+        """A line of what was asked for."""
+        if self.output != "json":
+            click.echo(text)
 
     def answer(self, results: dict[str, Any], report: Report | None = None) -> None:
         """Print JSON where it was asked for."""
@@ -186,24 +204,27 @@ def cli() -> None:
 
 def _run(invocation: Invocation, then_deliver: bool) -> int:
     compiled = invocation.compiled()
-    with invocation.screen.progress() as watch, _log(compiled, invocation) as log:
-        report = pipeline.run(compiled, invocation.options, log.also(watch), then_deliver)
+    with _watched(invocation, compiled) as watch:
+        report = pipeline.run(compiled, invocation.options, watch, then_deliver)
     return _finish(invocation, compiled, report)
 
 
+@contextmanager
+def _watched(invocation: Invocation, compiled: Compiled) -> Iterator[Watch]:
+    """Progress on the screen and in the log."""
+    log = Log(compiled.project.target_path / "segflow.log", invocation.command)
+    with invocation.screen.progress() as watch, log:
+        yield log.also(watch)
+
+
 def _finish(invocation: Invocation, compiled: Compiled, report: Report) -> int:
-    results = results_of(report)
-    lines = [invocation.environment.scrub(line) for line in render.summary(report)]
-    text = "\n".join(render.plain(line) for line in lines).strip()
-    artifacts.write_report(compiled.project, as_json(invocation.command, results, report), text)
-    for line in lines:
-        invocation.screen.say(line)
+    results, screen = results_of(report), invocation.screen
+    lines = [invocation.environment.scrub(line) for line in screen.summary(report)]
+    text = as_json(invocation.command, results, report)
+    artifacts.write_report(compiled.project, text, screen.plain(lines))
+    screen.show(lines)
     invocation.answer(results, report)
     return 0 if report.ok else 1
-
-
-def _log(compiled: Compiled, invocation: Invocation) -> Log:
-    return Log(compiled.project.target_path / "segflow.log", invocation.command)
 
 
 @_command("run", *_RUN)
@@ -242,8 +263,8 @@ def retry(invocation: Invocation) -> int:
     """Go on with what the last run left behind, at the same moment."""
     invocation.options = pipeline.as_last_time(invocation.options, invocation.environment)
     compiled = invocation.compiled()
-    with invocation.screen.progress() as watch, _log(compiled, invocation) as log:
-        report = pipeline.retry(compiled, invocation.options, log.also(watch))
+    with _watched(invocation, compiled) as watch:
+        report = pipeline.retry(compiled, invocation.options, watch)
     return _finish(invocation, compiled, report)
 
 
@@ -264,10 +285,9 @@ def plan(invocation: Invocation) -> int:
     """Announce what a run would change, and why; nothing is published or delivered."""
     given, output = invocation.given, invocation.output
     compiled = invocation.compiled()
-    silent = Screen(invocation.screen.quiet or output != "text", output != "text")
     state, against = (Path(given[n]) if given[n] else None for n in ("state", "against"))
     shows = given["examples"] or (output == "text" and sys.stdout.isatty())
-    with silent.progress() as watch:
+    with invocation.screen.progress() as watch:
 
         def watch_bad(event: Plan | Step | Result) -> None:
             if not isinstance(event, Result) or not event.is_good:
@@ -280,7 +300,7 @@ def plan(invocation: Invocation) -> int:
         click.echo(invocation.environment.scrub("\n".join(preview.markdown(made))))
     else:
         for line in preview.text(made):
-            invocation.screen.data(invocation.environment.scrub(line))
+            invocation.data(invocation.environment.scrub(line))
     return 0 if made.ok else 1
 
 
@@ -290,7 +310,7 @@ def test(invocation: Invocation) -> int:
     compiled = invocation.compiled()
     report = pipeline.test(compiled, invocation.options, invocation.screen.test)
     counts = [f"{sum(t.status == s for t in report.tests)} {s}" for s in ("pass", "warn", "error")]
-    invocation.screen.say(f"{', '.join(counts)}")
+    invocation.say(", ".join(counts))
     invocation.answer(results_of(report), report)
     return 0 if report.ok else 1
 
@@ -308,14 +328,12 @@ def compile_(invocation: Invocation) -> int:
     ]
     if invocation.options.selected:
         for node in models:
-            invocation.screen.data(compiled.compilation.models[node].sql)
+            invocation.data(compiled.compilation.models[node].sql)
     for warning in compiled.compilation.warnings:
-        invocation.screen.say(f"warning  {warning}")
+        invocation.say(f"warning  {warning}")
     where = compiled.project.target_path / "compiled"
     if not invocation.options.selected:
-        invocation.screen.say(
-            f"{len(models)} models, {len(compiled.compilation.tests)} tests: {where}"
-        )
+        invocation.say(f"{len(models)} models, {len(compiled.compilation.tests)} tests: {where}")
     sql = {node: compiled.compilation.models[node].sql for node in models}
     invocation.answer({"models": sql, "warnings": compiled.compilation.warnings})
     return 0
@@ -326,15 +344,16 @@ def ls(invocation: Invocation) -> int:
     """List nodes."""
     compiled = invocation.compiled()
     graph = compiled.graph
-    chosen = select(graph, invocation.options.selected, invocation.options.excluded)
     wanted = invocation.given.get("resource_type")
+    choose = select_with_tests if wanted else select
+    chosen = choose(graph, invocation.options.selected, invocation.options.excluded)
     if wanted:
         chosen &= select(graph, [f"resource_type:{wanted}"])
     listed = []
     for node in (graph.nodes[node] for node in graph.order if node in chosen):
         if wanted or node.kind not in ("test", "unit_test"):
             kind = kind_of(graph, node.id)
-            invocation.screen.data(f"{kind}:{node.name}")
+            invocation.data(f"{kind}:{node.name}")
             listed.append(
                 {
                     "unique_id": node.id,
@@ -354,8 +373,8 @@ def show(invocation: Invocation) -> int:
     compiled = invocation.compiled()
     given = invocation.given
     names, rows = pipeline.show(compiled, invocation.options, given["inline"], given["limit"])
-    for line in render.table(names, rows):
-        invocation.screen.data(line)
+    for line in table(names, rows):
+        invocation.data(line)
     invocation.answer({"columns": names, "rows": [list(row) for row in rows]})
     return 0
 
@@ -363,6 +382,9 @@ def show(invocation: Invocation) -> int:
 @_command("debug", *_EVERY)
 def debug(invocation: Invocation) -> int:
     """Check that everything is in place, and what is empty."""
+    # Nothing else asks for it, and it loads a library for mail.
+    from importlib.metadata import version
+
     compiled = invocation.compiled()
     seen = pipeline.inspect(compiled)
     graph, found = compiled.graph, seen.statuses
@@ -377,13 +399,13 @@ def debug(invocation: Invocation) -> int:
         "published": f"{len(found)} relations" if found else "nothing yet: segflow run",
     }
     for name, value in facts.items():
-        invocation.screen.say(f"{name:<12}{value}")
+        invocation.say(f"{name:<12}{value}")
     for status in found.values():
         if status.is_behind:
             since = f"kept since {status.as_of}" if status.as_of else "never built"
-            invocation.screen.say(f"{status.relation}  {since}: {status.reason}")
-    for line in render.emptiness(seen.empty, seen.nobody):
-        invocation.screen.say(line)
+            invocation.say(f"{status.relation}  {since}: {status.reason}")
+    for line in emptiness(seen.empty, seen.nobody):
+        invocation.say(line)
     invocation.answer({**facts, "empty": seen.empty, "nobody": seen.nobody})
     return 0
 
@@ -393,7 +415,7 @@ def clean(invocation: Invocation) -> int:
     """Remove target/: compiled SQL, artifacts and the log. The database stays."""
     project = load(invocation.options.project_dir, invocation.options.target)
     shutil.rmtree(project.target_path, ignore_errors=True)
-    invocation.screen.say(f"removed {project.target_path}")
+    invocation.say(f"removed {project.target_path}")
     invocation.answer({"removed": str(project.target_path)})
     return 0
 

@@ -1,5 +1,6 @@
 """The entry point: the version at once, everything else by way of `commands`."""
 
+import gc
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ def main() -> None:
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     threading.Thread(target=_end_when_stopped, daemon=True).start()
+    # Nearly all that a command makes is of use until it ends: there is little garbage to look for.
+    gc.set_threshold(100_000)
     # Scripts ask for the version often; only a real command waits for the whole house to load.
     from segflow.cli.commands import cli
 

@@ -1,10 +1,15 @@
-"""Reports in, JSON out: one shape for every command."""
+"""Reports and events in, plain text out: JSON, tables, and the lines of `target/segflow.log`."""
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
 
 import msgspec
 
 from segflow import __version__
+from segflow.build.plan import Plan, Step
+from segflow.build.runner import Result, Watch
 from segflow.report import Report
 
 
@@ -48,3 +53,64 @@ def results_of(report: Report) -> dict[str, Any]:
         "nobody": report.nobody,
         "warnings": report.warnings,
     }
+
+
+def table(names: list[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
+    """Rows under their names, as wide as they are."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [
+        max(len(n), *(len(row[i]) for row in cells), 0) if cells else len(n)
+        for i, n in enumerate(names)
+    ]
+    yield "  ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)).rstrip()
+    yield "  ".join("─" * width for width in widths)
+    for row in cells:
+        yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+
+
+def emptiness(empty: list[str], nobody: dict[str, str]) -> Iterator[str]:
+    """Models without rows, and segments without members with what they lack."""
+    if empty:
+        yield f"Empty     {', '.join(empty)}"
+    for name, why in nobody.items():
+        yield f"Nobody    in {name}" + (f": {why}" if why else "")
+
+
+class Log:
+    """Appends one line per event, from the moment a run has started. Times are UTC."""
+
+    def __init__(self, path: Path, command: str):
+        self._path, self._command = path, command
+        self._file: TextIO | None = None
+
+    def also(self, watch: Watch) -> Watch:
+        """`watch`, and the log."""
+
+        def both(event: Plan | Step | Result) -> None:
+            if isinstance(event, Plan):
+                self._write(f"segflow {self._command}: {len(event.steps)} steps")
+            elif isinstance(event, Result):
+                message = f": {event.message}" if event.message else ""
+                self._write(f"{event.status} {event.node} {event.seconds:.3f} s{message}")
+            watch(event)
+
+        return both
+
+    def _write(self, text: str) -> None:
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a", encoding="utf-8")
+        moment = datetime.now(UTC)
+        self._file.write(f"{moment:%Y-%m-%dT%H:%M:%SZ} {text}\n")
+        self._file.flush()
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)

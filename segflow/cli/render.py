@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +15,7 @@ from segflow.audiences.audiences import Built
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, Step
 from segflow.build.runner import Result, Watch
+from segflow.cli.output import emptiness
 from segflow.report import Report
 
 _MARKS = {
@@ -44,29 +44,28 @@ _REASONS = {
 
 
 class Screen:
-    """Standard output for people: silent where JSON goes there, `quiet` but for what was asked."""
+    """Standard output in colour for people; `quiet` shows nothing."""
 
-    def __init__(self, quiet: bool = False, is_json: bool = False):
-        self.console = Console(highlight=False, soft_wrap=True, file=sys.stdout)
-        self.quiet = quiet or is_json
-        self._is_json = is_json
+    def __init__(self, quiet: bool):
+        self._console = Console(highlight=False, soft_wrap=True, file=sys.stdout)
+        self._quiet = quiet
 
-    def say(self, text: str = "") -> None:
-        """A line about what is going on."""
-        if not self.quiet:
-            self.console.print(text)
+    def summary(self, report: Report) -> list[str]:
+        """What a run did, in people, with colours."""
+        return [*_summary(report)]
 
-    def data(self, text: str) -> None:
-        """A line of what was asked for, as it is."""
-        if not self._is_json:
-            self.console.print(text, markup=False)
+    def plain(self, lines: Iterable[str]) -> str:
+        """Lines without their colours, as one text."""
+        return "\n".join(Text.from_markup(line).plain.rstrip() for line in lines).strip()
+
+    def show(self, lines: Iterable[str]) -> None:
+        for line in () if self._quiet else lines:
+            self._console.print(line)
 
     @contextmanager
     def progress(self) -> Iterator[Watch]:
         """A bar on a terminal, one line per node elsewhere."""
-        if self.quiet:
-            yield lambda _: None
-        elif self.console.is_terminal:
+        if self._console.is_terminal and not self._quiet:
             with self._bar() as watch:
                 yield watch
         else:
@@ -74,13 +73,13 @@ class Screen:
 
     def _line(self, event: Plan | Step | Result) -> None:
         if isinstance(event, Result):
-            self.say(_result_line(event))
+            self.show([_result_line(event)])
 
     @contextmanager
     def _bar(self) -> Iterator[Watch]:
         now = TextColumn("{task.fields[now]}")
         columns = (SpinnerColumn(), BarColumn(30), MofNCompleteColumn(), now)
-        with Progress(*columns, console=self.console, transient=True) as bar:
+        with Progress(*columns, console=self._console, transient=True) as bar:
             task = bar.add_task("", total=None, now="")
             running: dict[str, None] = {}
 
@@ -101,9 +100,9 @@ class Screen:
             yield watch
 
     def test(self, result: TestResult) -> None:
-        self.say(f"  {_MARKS[result.status]}  {escape(result.name)}")
+        self.show([f"  {_MARKS[result.status]}  {escape(result.name)}"])
         if result.message:
-            self.say(f"        {escape(result.message)}")
+            self.show([f"        {escape(result.message)}"])
 
 
 def _result_line(result: Result) -> str:
@@ -116,7 +115,7 @@ def _result_line(result: Result) -> str:
     return f"{line}{rows}  {result.seconds:.2f} s{failed}"
 
 
-def heading(report: Report) -> str:
+def _heading(report: Report) -> str:
     run = f"   run {report.run:04}" if report.run else ""
     commit = f"   commit {report.git_commit}" if report.git_commit else ""
     return (
@@ -125,10 +124,9 @@ def heading(report: Report) -> str:
     )
 
 
-def summary(report: Report) -> Iterator[str]:
-    """What a run did, in people."""
+def _summary(report: Report) -> Iterator[str]:
     yield ""
-    yield f"[bold]{heading(report)}[/]"
+    yield f"[bold]{_heading(report)}[/]"
     yield ""
     yield from _nodes(report)
     yield from _segments(report)
@@ -149,7 +147,7 @@ def _nodes(report: Report) -> Iterator[str]:
         counts += [f"{len(old)} old"] if old else []
         counts += [f"{len(late)} late"] if late else []
         yield f"Sources   {', '.join(counts)}"
-        yield from (f"          {escape(r.message)}" for r in (*late, *old))
+        yield from (f"          {escape(f'{r.name}  {r.message}')}" for r in (*late, *old))
     models = [r for r in report.results if r.kind in ("seed", "model", "segment")]
     bad = [r for r in models if not r.is_good]
     kept = f", {len(bad)} kept" if bad else ""
@@ -166,15 +164,7 @@ def _nodes(report: Report) -> Iterator[str]:
         yield f"          {escape(test.message)}"
     if len(warned) > _SHOWN_WARNINGS:
         yield f"          … {len(warned) - _SHOWN_WARNINGS} more: target/run_results.json"
-    yield from emptiness(report.empty, report.nobody)
-
-
-def emptiness(empty: list[str], nobody: dict[str, str]) -> Iterator[str]:
-    """Models without rows, and segments without members with what they lack."""
-    if empty:
-        yield f"Empty     {', '.join(empty)}"
-    for name, why in nobody.items():
-        yield f"Nobody    in {name}" + (f": {why}" if why else "")
+    yield from map(escape, emptiness(report.empty, report.nobody))
 
 
 def _kept(report: Report, bad: list[Result]) -> str:
@@ -291,28 +281,6 @@ def _ending(report: Report) -> Iterator[str]:
         most = {t.name: max(o.moved for o in stopped if o.name == t.name) for t in stopped}
         approvals = " ".join(f"--approve {name}={moved}" for name, moved in most.items())
         yield f"  {'if that is right':<32}  segflow retry {approvals}"
-
-
-def table(names: list[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
-    """Rows under their names, as wide as they are."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [
-        max(len(n), *(len(row[i]) for row in cells), 0) if cells else len(n)
-        for i, n in enumerate(names)
-    ]
-    yield "  ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)).rstrip()
-    yield "  ".join("─" * width for width in widths)
-    for row in cells:
-        yield "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-
-
-def plain(text: str) -> str:
-    """A line without its colours."""
-    return Text.from_markup(text).plain.rstrip()
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value)
 
 
 def _minute(moment: datetime) -> str:

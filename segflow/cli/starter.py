@@ -21,6 +21,8 @@ def copy_starter(folder: Path) -> None:
         )
     if folder.exists():
         raise ProjectError(f"{folder} exists already", hint="name a folder that does not")
+    if not folder.parent.is_dir():
+        raise ProjectError(f"there is no folder {folder.parent}", hint="make it first")
     scratch = folder.with_name(f".{folder.name}.new")
     try:
         _copy(_starter(), scratch)

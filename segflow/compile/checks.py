@@ -1,11 +1,14 @@
 """A `Graph` and its columns in; an error out where YAML speaks of a column that is not there."""
 
+import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.graph import CONTACTS, Graph, reference
 from segflow.compile.library import find_line
 from segflow.compile.outlines import Columns, lowered
 from segflow.compile.parsing import ParsedModel
+from segflow.compile.relations import TYPES
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import nodes
 from segflow.project.load import place
@@ -46,12 +49,18 @@ def check_columns(graph: Graph, known: Known) -> Iterator[str]:
     """
     for segment in graph.segments.values():
         _check_segment(segment, known.get(segment.id))
+    _check_contacts(graph, known)
+    for seed in graph.project.seeds:
+        _check_types(seed)
     described: list[nodes.Model | nodes.Seed] = [m.model for m in graph.models.values()]
     for node in [*described, *graph.project.seeds]:
         yield from _undescribed(graph, node, known)
     for test in graph.project.data_tests:
         if test.attached and test.column and not _may_have_more(graph, test.attached):
             _check(graph, test.attached, [("", test.column)], test, known)
+    for unit_test in graph.project.unit_tests:
+        if unit_test.id in graph.nodes:
+            _check_unit_test(graph, unit_test, known)
     for audience in graph.project.audiences:
         _check_audience(graph, audience, known)
     contacts = graph.find(CONTACTS)
@@ -112,6 +121,62 @@ def _check_segment(segment: ParsedModel, columns: Columns | None) -> None:
             Location(model.file, find_line(model.text, r"^\s*select\b") or 1),
             did_you_mean("contact_id", columns) or "a segment has one row per contact_id",
         )
+
+
+def _check_contacts(graph: Graph, known: Known) -> None:
+    """Memberships are of contacts, so segments need a table of them."""
+    contacts = graph.find(CONTACTS)
+    first = next(iter(graph.segments.values()), None)
+    if first and contacts is None:
+        raise ProjectError(
+            f"the segment `{first.model.name}` needs a model `{CONTACTS}`, and there is none",
+            Location(first.model.file, 1),
+            f"add models/{CONTACTS}.sql: one row per contact, with a column `contact_id`",
+        )
+    columns = known.get(contacts) if first and contacts else None
+    if contacts and columns is not None and "contact_id" not in columns:
+        node = graph.nodes[contacts]
+        raise ProjectError(
+            f"the {node.kind} `{CONTACTS}` has no column `contact_id`, which segments need",
+            Location(place(node).path, 1),
+            did_you_mean("contact_id", columns) or f"`{CONTACTS}` has one row per contact_id",
+        )
+
+
+def _check_unit_test(graph: Graph, test: nodes.UnitTest, known: Known) -> None:
+    """The columns of the rows that a test gives and expects, where its tables' are known."""
+    model = graph.parents[test.id][0]
+    _check(graph, model, _named_in(".expect.rows", test.expect), test, known)
+    for index, given in enumerate(test.given):
+        called = reference(given.input)
+        table = graph.target(called) if called else model
+        if not _may_have_more(graph, table):
+            _check(graph, table, _named_in(f".given[{index}].rows", given), test, known)
+
+
+def _named_in(
+    at: str, said: nodes.GivenProperties | nodes.ExpectProperties
+) -> Iterator[tuple[str, str]]:
+    """The columns that rows of a unit test name, each with its place."""
+    if isinstance(said.rows, list):
+        for index, row in enumerate(said.rows):
+            yield from ((f"{at}[{index}].{name}", str(name)) for name in row)
+    elif said.format == "csv":
+        lines = str(said.rows or "").strip().splitlines()
+        header = next(csv.reader(lines, skipinitialspace=True), [])
+        yield from ((at, name.strip()) for name in header)
+
+
+def _check_types(seed: nodes.Seed) -> None:
+    """A word that DuckDB does not know may be a type of the user's own; nearly one is misspelt."""
+    types = TYPES.split("|")
+    for column, kind in seed.config.column_types.items():
+        word = re.match(r"\s*(\w*)", kind.lower())
+        near = did_you_mean(word[1], types) if word and word[1] not in types else None
+        if near:
+            at = f".config.column_types.{column}"
+            where = seed.origin.location(at) if seed.origin else place(seed)
+            raise ProjectError(f"`{kind}` is no type", where, near)
 
 
 def _check_audience(graph: Graph, audience: nodes.Audience, known: Known) -> None:

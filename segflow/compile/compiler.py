@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from segflow.compile import checks
 from segflow.compile.connecting import said_at
@@ -30,17 +29,16 @@ class CompiledSql(Struct, frozen=True):
     env: dict[str, str] = {}
 
 
-@dataclass
-class Compilation:
+class Compilation(Struct):
     """What compiling found: SQL by model id, SQL by test id, and warnings to show.
 
     `fingerprints` are there once one was asked for.
     """
 
-    models: dict[str, CompiledSql] = field(default_factory=dict)
-    tests: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    fingerprints: dict[str, str] = field(default_factory=dict)
+    models: dict[str, CompiledSql] = {}
+    tests: dict[str, str] = {}
+    warnings: list[str] = []
+    fingerprints: dict[str, str] = {}
 
     def columns(self) -> dict[str, Columns | None]:
         return {node: compiled.outline.columns for node, compiled in self.models.items()}
@@ -111,9 +109,9 @@ def _compile_model(
             # The database decides what this SELECT will be: here are both that it may be.
             other = outline(_incremental_sql(graph, model, record) or said.text, tables)
             both = found.digest + other.digest
-            found = msgspec.structs.replace(found, lineage=b"", digest=both)
+            found = replace(found, lineage=b"", digest=both)
         if any(question != "is_incremental" for question in model.facts.asks):
-            found = msgspec.structs.replace(found, columns=None, problems=())
+            found = replace(found, columns=None, problems=())
         return CompiledSql(sql, found, record.env)
 
     said = model.model

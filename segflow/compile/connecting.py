@@ -1,12 +1,13 @@
 """A `Project` in, a `Graph` out: every file parsed, every reference found."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from segflow.compile.context import Facts
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph, Reference, reference
@@ -114,7 +115,7 @@ def _connect_test(graph: Graph, test: nodes.DataTest) -> nodes.DataTest | None:
     for key, value in test.arguments.items():
         called = reference(value)
         if called:
-            found[_target(graph, called, test, said_at(test, key))] = None
+            found[_target(graph, called, partial(said_at, test, key))] = None
     if test.id in graph.nodes:
         raise ProjectError(
             f"two tests are named `{test.name}`, also {place(graph.nodes[test.id])}",
@@ -130,7 +131,7 @@ def _with_own_config(test: nodes.DataTest, said: dict[str, Any]) -> nodes.DataTe
     """A singular test with what `config(…)` in its file says."""
     config = documents.convert(merge(msgspec.to_builtins(test.config), said), DataTestConfig)
     tags = nodes.tag_tuple(config.tags)
-    return msgspec.structs.replace(test, config=config, tags=tags, meta=config.meta)
+    return replace(test, config=config, tags=tags, meta=config.meta)
 
 
 def said_at(test: nodes.DataTest, key: str) -> Location:
@@ -141,11 +142,11 @@ def said_at(test: nodes.DataTest, key: str) -> Location:
     return max(spots, key=lambda spot: spot.line or 0)
 
 
-def _target(graph: Graph, called: Reference, node: Node, at: Location) -> str:
+def _target(graph: Graph, called: Reference, locate: Callable[[], Location]) -> str:
     try:
         return graph.target(called)
     except ProjectError as error:
-        error.location = at
+        error.location = locate()
         raise
 
 
@@ -163,11 +164,7 @@ def _connect_unit_test(graph: Graph, test: nodes.UnitTest) -> None:
         called = reference(given.input)
         where = f".given[{index}].input"
         if called:
-            try:
-                graph.target(called)
-            except ProjectError as error:
-                error.location = at.location(where)
-                raise
+            _target(graph, called, partial(at.location, where))
         elif given.input.strip() != "this":
             raise ProjectError(
                 f"`{given.input}` is no input: write ref('…'), source('…', '…') or this",
@@ -255,7 +252,7 @@ def _unknown(
     where = node.origin.location(key) if node.origin else place(node)
     model = graph.find(name) if kind == "segment" else None
     if graph.is_disabled("model" if kind == "segment" else kind, name):
-        return ProjectError(f"the {kind} `{name}` is disabled", where, "enable it")
+        return ProjectError(f"the {kind} `{name}` is disabled", where, "enable it, or name another")
     if model:
         says = "a segment is a model that is materialized as one: +materialized: segment"
         return ProjectError(f"`{name}` is not a segment", where, says)

@@ -8,7 +8,6 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -55,16 +54,15 @@ class Facts(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-@dataclass
-class Record:
+class Record(Struct):
     """Collects facts while a template renders."""
 
-    config: dict[str, Any] = field(default_factory=dict)
-    refs: dict[tuple[str | None, str], None] = field(default_factory=dict)
-    sources: dict[tuple[str, str], None] = field(default_factory=dict)
-    asks: dict[str, None] = field(default_factory=dict)
-    env: dict[str, str] = field(default_factory=dict)
-    warnings: dict[str, None] = field(default_factory=dict)
+    config: dict[str, Any] = {}
+    refs: dict[tuple[str | None, str], None] = {}
+    sources: dict[tuple[str, str], None] = {}
+    asks: dict[str, None] = {}
+    env: dict[str, str] = {}
+    warnings: dict[str, None] = {}
 
     def facts(self) -> Facts:
         return Facts(
@@ -77,8 +75,7 @@ class Record:
         )
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What surrounds the template of one node.
 
     `ref` and `source` turn names into relations; `this` is the node's own relation; `config` is
@@ -92,8 +89,8 @@ class Scope:
     name: str
     config: dict[str, Any]
     shape: type[Struct] = ModelConfig
-    variables: dict[str, Any] = field(default_factory=dict)
-    macros: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, Any] = {}
+    macros: dict[str, Any] = {}
     catalog: Catalog | None = None
     log: Callable[[str], None] = lambda _: None
     is_incremental: bool | None = None
@@ -301,8 +298,7 @@ class _Adapter:
         return quoted(name)
 
 
-@dataclass(frozen=True)
-class ColumnOf:
+class ColumnOf(Struct, frozen=True):
     """A column of a relation, as `adapter.get_columns_in_relation` lists it."""
 
     name: str
@@ -313,8 +309,7 @@ class ColumnOf:
         return quoted(self.name)
 
 
-@dataclass(frozen=True)
-class ColumnValues:
+class ColumnValues(Struct, frozen=True):
     """A column of a query's result."""
 
     name: str

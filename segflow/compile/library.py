@@ -1,15 +1,19 @@
-"""Macro files in, macros by name out; Jinja is loaded when the first template is rendered."""
+"""Macro files in, macros by name out; Jinja is loaded when the first template is rendered.
+
+`Marks` find the lines of templates that wrote a place in rendered text. Only an error asks for
+them: then the template is rendered once more, with a mark before every line and every expression.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segflow.compile.tracing import Marks
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project.cache import Cache
 from segflow.project.nodes import MacroFile
@@ -21,6 +25,8 @@ _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 # dbt's generic tests are macros by another name.
 _MACRO = re.compile(r"\{%-?\s*(macro|test)\s+(\w+)\s*\(")
 
+_MARK = re.compile("\ue000(\\d+):(\\d+)\ue001")
+
 BUILT_IN = "segflow"
 
 
@@ -29,6 +35,42 @@ class MacroReturn(Exception):
 
     def __init__(self, value: Any):
         self.value = value
+
+
+class Marks:
+    """The files that are marked; a mark holds a file's number and a line."""
+
+    def __init__(self) -> None:
+        self._files: list[Path] = []
+
+    def of(self, path: Path) -> Callable[[int], str]:
+        """The marks of one file, by line."""
+        number = len(self._files)
+        self._files.append(path)
+        return lambda line: f"\ue000{number}:{line}\ue001"
+
+    def trace(self, marked: str, text: str, offset: int, path: Path) -> list[Location]:
+        """The lines that wrote `text[offset]`: the innermost, then the one in `path` that called.
+
+        Args:
+            marked: what the marked template rendered; `text` is part of it but for the marks.
+        """
+        starts: list[int] = []
+        places: list[Location] = []
+        first, *rest = _MARK.split(marked)
+        pieces = [first]
+        length = len(first)
+        for number, line, piece in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+            starts.append(length)
+            places.append(Location(self._files[int(number)], int(line)))
+            pieces.append(piece)
+            length += len(piece)
+        shift = "".join(pieces).find(text)
+        if shift < 0:
+            return []
+        before = places[: bisect_right(starts, shift + offset)]
+        own = [place for place in before if place.path == path]
+        return list(dict.fromkeys([*before[-1:], *own[-1:]]))
 
 
 class Library:

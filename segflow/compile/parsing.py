@@ -5,16 +5,16 @@ Parsing renders the template with nothing behind it: relations are not known yet
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from segflow.compile.context import Facts, Record, Scope, digest, names_of
-from segflow.compile.library import Library, find_line
+from segflow.compile.library import Library, Marks, find_line
 from segflow.compile.relations import Relation
-from segflow.compile.tracing import Marks
 from segflow.errors import Location, ProjectError, SegflowError
 from segflow.project import documents, nodes
 from segflow.project.folders import merge
@@ -32,8 +32,7 @@ class Rendered(Protocol):
 R = TypeVar("R", bound=Rendered)
 
 
-@dataclass(frozen=True)
-class ParsedModel:
+class ParsedModel(Struct, frozen=True):
     """A model with all layers of its config, and where it will be found."""
 
     model: Model
@@ -95,7 +94,7 @@ class Parser:
         config = documents.convert(merge(model.config, facts.config), ModelConfig)
         tags = nodes.tag_tuple(config.tags)
         if tags != model.tags or config.meta != model.meta:
-            model = msgspec.structs.replace(model, tags=tags, meta=config.meta)
+            model = replace(model, tags=tags, meta=config.meta)
         relation = Relation(config.schema or "main", config.alias or model.name)
         return ParsedModel(model, config, facts, relation)
 

@@ -1,8 +1,10 @@
 """The names of tables, which `ref`, `source` and `this` return, and the clock's placeholder."""
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+
+from msgspec import Struct
 
 # Compiled SQL holds this instead of a time, so that it does not change from day to day.
 AS_OF = "timestamp ':as_of'"
@@ -20,8 +22,19 @@ _RESERVED = re.compile(
     "symmetric|table|tablesample|then|to|trailing|true|try_cast|union|unique|unpack|unpivot|"
     "user|using|variadic|verbose|when|where|window|with"
 )
+# The types of DuckDB by all their names, those of several words by the first.
+TYPES = (
+    "array|bigint|bignum|binary|bit|bitstring|blob|bool|boolean|bpchar|bytea|char|character|date|"
+    "datetime|dec|decimal|double|enum|float|float4|float8|geometry|guid|hugeint|int|int1|int128|"
+    "int16|int2|int32|int4|int64|int8|integer|integral|interval|json|list|logical|long|map|null|"
+    "numeric|nvarchar|oid|real|row|short|signed|smallint|string|struct|text|time|time_ns|timestamp|"
+    "timestamp_ms|timestamp_ns|timestamp_s|timestamp_us|timestamptz|timestamptz_ns|timetz|tinyint|"
+    "tuple|type|ubigint|uhugeint|uint128|uint16|uint32|uint64|uint8|uinteger|union|usmallint|"
+    "utinyint|uuid|varbinary|varchar|variant|varint"
+)
 
 
+@cache
 def quoted(name: str) -> str:
     """`name` as an identifier, in double quotes only where it needs them."""
     if _PLAIN.fullmatch(name) and not _RESERVED.fullmatch(name):
@@ -43,8 +56,7 @@ def at(sql: str, moment: datetime) -> str:
     return sql.replace(AS_OF, timestamp(moment))
 
 
-@dataclass(frozen=True)
-class Relation:
+class Relation(Struct, frozen=True):
     """A table or view by schema and name; `text` replaces both where the data has no name.
 
     A file has the text `'path'`, an ephemeral model its SELECT in brackets.

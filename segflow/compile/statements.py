@@ -113,7 +113,8 @@ def _unparsed(sql: str, error: SqlglotError) -> Problem:
     what = str(found.get("description")).splitlines()[0].rstrip(".").lower()
     if "required keyword" in what or "<token" in what:
         what = "something is missing"
-    return Problem(f"SQL that does not parse: {what}, at `{near}`", max(offset, 0))
+    hint = "if DuckDB takes it, write it another way: segflow reads SQL to check it"
+    return Problem(f"SQL that does not parse: {what}, at `{near}`", max(offset, 0), hint)
 
 
 def _calls(query: exp.Expr, sql: str) -> tuple[list[Problem], list[Problem]]:

@@ -11,17 +11,18 @@ import jinja2
 from jinja2 import nodes
 from jinja2.sandbox import SandboxedEnvironment
 
-from segflow.compile.library import MacroReturn, Names, find_last_line
-from segflow.compile.tracing import Marks
-from segflow.errors import Location, ProjectError, SegflowError
+from segflow.compile.library import MacroReturn, Marks, Names, find_last_line
+from segflow.errors import Location, ProjectError, SegflowError, did_you_mean
 
 _TEST = re.compile(r"(\{%-?\s*)test(\s+)(\w+)(\s*\()")
 _END_TEST = re.compile(r"(\{%-?\s*)endtest(\s*-?%\})")
 # A macro's own name inside its file. Under it nobody calls it, so that every call, also one from
 # the same file, goes through `Names`: there a project's macro wins, and `return` ends just one.
 _OWN = "macro__"
-
-
+_TAGS = [
+    *("if", "elif", "else", "endif", "for", "endfor", "set", "endset", "macro", "endmacro"),
+    *("call", "endcall", "filter", "endfilter", "do", "break", "continue", "raw", "endraw"),
+]
 # What an expression can do wrong that Jinja has no error of its own for.
 _PYTHON = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, MemoryError)
 
@@ -109,8 +110,8 @@ class Templates:
                 _mark(tree, self._marks.of(path))
             code = self._environment.compile(tree, str(path), str(path))
         except jinja2.TemplateSyntaxError as error:
-            where = Location(path, error.lineno)
-            raise ProjectError(f"broken Jinja: {error.message}", where) from None
+            where, said = Location(path, error.lineno), error.message or ""
+            raise ProjectError(f"broken Jinja: {said}", where, _mend(said)) from None
         except SyntaxError as error:
             # Jinja leaves it to Python to see that a call names one argument twice.
             word = (error.msg or "").rpartition(" ")[2]
@@ -143,7 +144,8 @@ def located(names: Names) -> Iterator[None]:
         yield
     except jinja2.UndefinedError as error:
         message, word = _undefined(error.message or "")
-        raise _at(ProjectError(message, hint=names.nearest(word)), error) from None
+        otherwise = f"set it before, or write var('{word}')" if "unknown name" in message else None
+        raise _at(ProjectError(message, hint=names.nearest(word) or otherwise), error) from None
     except SegflowError as error:
         raise _at(error, error) from None
     except jinja2.TemplateError as error:
@@ -206,6 +208,16 @@ def _undefined(message: str) -> tuple[str, str]:
         if match:
             return said.format(match[1]), match[1]
     return _plain(message) or "something is undefined", ""
+
+
+def _mend(message: str) -> str:
+    """What to do about what Jinja does not understand."""
+    tag = re.search(r"unknown tag '(\w+)'", message)
+    near = did_you_mean(tag[1], _TAGS) if tag else None
+    unclosed = re.search(r"needs to be closed is '(\w+)'", message)
+    if unclosed and not near:
+        return f"close it: {{% end{unclosed[1]} %}}"
+    return near or "a value stands in {{ … }}, a statement in {% … %}, each with its end"
 
 
 def _plain(message: str | None) -> str:

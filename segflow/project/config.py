@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,8 +70,7 @@ class ProjectFile(Shape, frozen=True, rename="kebab"):
     targets: dict[str, dict[str, Any]] = field(default_factory=lambda: {"dev": {}})
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(Struct, frozen=True):
     """One folder with a segflow.yml: the project itself, or one that it builds on.
 
     `home` is where the paths of its data files start: its root, unless it was put elsewhere.

@@ -24,6 +24,17 @@ _WORDS = {
     "str": "a text",
 }
 
+# What to do about what the YAML parser says.
+_MENDS = (
+    ("mapping values are not allowed", "quote a text that has `: ` in it, or mend the indentation"),
+    ("found character that cannot", "indent with spaces; quote a text that begins with @, ` or %"),
+    ("could not find expected ':'", "write `key: value`, and below it only what is indented"),
+    ("did not find expected ',' or", "close the bracket, and put a comma between its entries"),
+    ("did not find expected", "mend the indentation: entries of one list or mapping stand in line"),
+    ("found undefined alias", "quote a text that begins with `*`"),
+    ("found unexpected end of stream", "close the quote"),
+)
+
 
 class Mismatch(Exception):
     """A value that does not have the shape it should; `pointer` says where in it, as `.a[2].b`."""
@@ -76,7 +87,8 @@ def read(path: Path) -> str:
     except OSError as error:
         raise ProjectError(f"cannot be read: {error.strerror}", Location(path)) from None
     try:
-        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        text = raw.decode("utf-8").removeprefix("\ufeff")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ProjectError(
@@ -93,7 +105,9 @@ def parse(text: str, path: Path) -> dict[str, Any]:
         # What is missing at the end is missed on the last line that has something on it.
         last = text.rstrip().count("\n") + 1
         line = min(mark.line + 1, last) if mark else None
-        raise ProjectError(f"broken YAML: {error.problem}", Location(path, line)) from None
+        said = error.problem or ""
+        hint = next((mend for start, mend in _MENDS if said.startswith(start)), None)
+        raise ProjectError(f"broken YAML: {said}", Location(path, line), hint) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ProjectError(f"broken YAML: {error.reason}", Location(path, line)) from None

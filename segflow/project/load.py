@@ -3,11 +3,13 @@
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segflow.errors import Location, ProjectError
+from msgspec import Struct, structs
+
+from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import documents
 from segflow.project.cache import Cache
 from segflow.project.config import (
@@ -19,13 +21,16 @@ from segflow.project.config import (
     choose_target,
     read_package,
 )
+from segflow.project.files import below
 from segflow.project.folders import Folders
 from segflow.project.nodes import Node, Purpose
 from segflow.project.reader import Contents, Reader, Surroundings
 
+_VAR = re.compile(r"\bvar\(\s*['\"]([^'\"]+)['\"]")
+_WITH_VARS = (".sql", ".yml", ".yaml")
 
-@dataclass(frozen=True)
-class Target:
+
+class Target(Struct, frozen=True):
     """Where a run writes. `settings` are the engine's own keys, still with env_var inside."""
 
     name: str
@@ -83,7 +88,9 @@ def load(
     root = root.resolve()
     packages = tuple(_packages(read_package(root)))
     if home:
-        packages = tuple(replace(p, home=home / os.path.relpath(p.root, root)) for p in packages)
+        packages = tuple(
+            structs.replace(p, home=home / os.path.relpath(p.root, root)) for p in packages
+        )
     name, properties = choose_target(packages[0], target)
     known = set(TargetProperties.__struct_fields__)
     settings = {k: v for k, v in packages[0].file.targets[name].items() if k not in known}
@@ -102,6 +109,7 @@ def load(
     _read(project)
     _add_purposes(project)
     _check_names(project)
+    _check_typed_vars(project, variables or {})
     return project
 
 
@@ -147,6 +155,7 @@ def _read(project: Project) -> None:
 def _add_purposes(project: Project) -> None:
     """Two grounds to write on are there in every project, unless it says otherwise of them."""
     own = {purpose.name for purpose in project.purposes}
+    own |= {node.rpartition(".")[2] for node in project.disabled if node.startswith("purpose.")}
     for name, basis in (("marketing", "consent"), ("service", "contract")):
         if name not in own:
             purpose = Purpose(name=name, package=project.name, path=FILE_NAME, basis=basis)
@@ -180,13 +189,30 @@ def _check_names(project: Project) -> None:
         for node in group:
             if node.name in seen:
                 other = seen[node.name]
+                where = place(node)
                 kinds = sorted({f"{one.kind.replace('_', ' ')}s" for one in (node, other)})
                 raise ProjectError(
                     f"two {' and '.join(kinds)} are named `{node.name}`, also {place(other)}",
-                    place(node),
+                    Location(where.path, where.line or 1),
                     "rename one, or disable one with `enabled: false`",
                 )
             seen[node.name] = node
+
+
+def _check_typed_vars(project: Project, typed: Mapping[str, Any]) -> None:
+    """A var that is typed is in the `vars` of a segflow.yml, or some file asks for it by name."""
+    known = {name for package in project.packages for name in package.file.vars}
+    if typed.keys() <= known:
+        return
+    for package in project.packages:
+        file = package.file
+        folders = (*file.model_paths, *file.seed_paths, *file.macro_paths, *file.test_paths)
+        paths = [f.path for f in below(package.root, folders) if f.suffix in _WITH_VARS]
+        for path in (package.path, *paths):
+            known.update(_VAR.findall(documents.read(path)))
+    for name in typed.keys() - known:
+        hint = did_you_mean(name, known) or f"vars: {', '.join(sorted(known)) or 'none'}"
+        raise ProjectError(f"no file asks for the var `{name}`", Location(Path("--vars")), hint)
 
 
 def place(node: Node) -> Location:

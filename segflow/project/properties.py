@@ -77,52 +77,44 @@ class MacroProperties(Shape, frozen=True):
     arguments: list[dict[str, Any]] = []
 
 
-class PersonaProperties(Shape, frozen=True):
+class PlainProperties(Shape, frozen=True):
+    """What can be said of every node that has no file of its own."""
+
     name: str
+    description: str = ""
+    config: NodeConfig = NodeConfig()
+    meta: dict[str, Any] = {}
+
+
+class PersonaProperties(PlainProperties, frozen=True, kw_only=True):
     segment: str
     label: str = ""
-    description: str = ""
-    config: NodeConfig = NodeConfig()
-    meta: dict[str, Any] = {}
 
 
-class GoalProperties(Shape, frozen=True):
-    name: str
-    description: str = ""
-    config: NodeConfig = NodeConfig()
-    meta: dict[str, Any] = {}
+class GoalProperties(PlainProperties, frozen=True, kw_only=True):
+    pass
 
 
-class PurposeProperties(Shape, frozen=True):
-    name: str
+class PurposeProperties(PlainProperties, frozen=True, kw_only=True):
     basis: Literal["consent", "opt_out", "contract"] = "consent"
-    description: str = ""
-    config: NodeConfig = NodeConfig()
-    meta: dict[str, Any] = {}
 
 
-class ChannelProperties(Shape, frozen=True):
-    name: str
+class ChannelProperties(PlainProperties, frozen=True, kw_only=True):
     address: str
-    description: str = ""
     reachable: str | None = None
     suppress: list[str] = []
     consent: Literal["required", "none"] = "required"
-    config: NodeConfig = NodeConfig()
-    meta: dict[str, Any] = {}
 
 
 class FieldProperties(Shape, frozen=True):
     column: str
 
 
-class AudienceProperties(Shape, frozen=True):
-    name: str
+class AudienceProperties(PlainProperties, frozen=True, kw_only=True):
     channel: str
     destination: str
     key: str
     fields: dict[str, str | FieldProperties]
-    description: str = ""
     goal: str | None = None
     purpose: str = "marketing"
     segments: list[str] = []
@@ -130,7 +122,6 @@ class AudienceProperties(Shape, frozen=True):
     user_types: Literal["all"] | None = None
     guards: Guards = Guards()
     config: AudienceConfig = AudienceConfig()
-    meta: dict[str, Any] = {}
 
 
 class Properties(Shape, frozen=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from segflow.errors import ProjectError, did_you_mean
 from segflow.project import documents, files, nodes, tests
@@ -18,6 +18,15 @@ from segflow.project.folders import Folders, merge
 from segflow.project.nodes import Node, Origin, tag_tuple
 from segflow.project.plain import PLAIN
 from segflow.project.seeds import read_header
+
+_Described = (
+    said_as.ModelProperties
+    | said_as.TableProperties
+    | said_as.SingularTestProperties
+    | said_as.UnitTestProperties
+    | said_as.PlainProperties
+)
+_Config = nodes.NodeConfig | nodes.SeedConfig | nodes.SourceConfig | nodes.DataTestConfig
 
 
 @dataclass(kw_only=True)
@@ -43,8 +52,7 @@ class Contents:
     files: list[Path] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a package is read with. `folders` are its own segflow.yml's, then the project's."""
 
     folders: tuple[Folders, ...]
@@ -147,12 +155,21 @@ class Reader:
             config = merge(config, folders.config(kind, place))
         return config
 
-    def _common(self, file: File, name: str, origin: Origin | None) -> dict[str, Any]:
+    def _common(
+        self,
+        file: File,
+        said: _Described,
+        origin: Origin | None,
+        config: _Config | None = None,
+    ) -> dict[str, Any]:
         return {
-            "name": name,
+            "name": said.name,
             "package": self.package.name,
             "path": file.relative,
             "origin": origin,
+            "description": said.description.strip(),
+            "tags": tag_tuple(config.tags) if config else (),
+            "meta": config.meta if config else {},
         }
 
     def _is_disabled(self, node: str, enabled: bool) -> bool:
@@ -169,8 +186,8 @@ class Reader:
     def _model(self, file: File) -> None:
         name = file.stem
         said, origin = self.models.pop(name, (said_as.ModelProperties(name=name), None))
-        own = merge({"meta": said.meta} if said.meta else {}, said.config)
-        if origin:
+        own = _with_meta(said.meta, said.config)
+        if origin and own:
             documents.decode(own, nodes.ModelConfig, origin.path, f"{origin.pointer}.config")
         config = merge(self._layers("models", file, name), own)
         node = f"model.{self.package.name}.{name}"
@@ -178,8 +195,7 @@ class Reader:
             return
         self.contents.models.append(
             nodes.Model(
-                **self._common(file, name, origin),
-                description=said.description.strip(),
+                **self._common(file, said, origin),
                 file=file.path,
                 text=documents.read(file.path),
                 config=config,
@@ -191,7 +207,7 @@ class Reader:
     def _seed(self, file: File) -> None:
         name = file.stem
         said, origin = self.seeds.pop(name, (said_as.ModelProperties(name=name), None))
-        own = merge({"meta": said.meta} if said.meta else {}, said.config)
+        own = _with_meta(said.meta, said.config)
         if origin:
             documents.decode(own, nodes.SeedConfig, origin.path, f"{origin.pointer}.config")
         layers = merge(self._layers("seeds", file, name), own)
@@ -214,10 +230,7 @@ class Reader:
                 )
         self.contents.seeds.append(
             nodes.Seed(
-                **self._common(file, name, origin),
-                description=said.description.strip(),
-                tags=tag_tuple(config.tags),
-                meta=config.meta,
+                **self._common(file, said, origin, config),
                 file=file.path,
                 config=config,
                 header=header,
@@ -238,10 +251,7 @@ class Reader:
         if config.enabled:
             self.contents.data_tests.append(
                 nodes.DataTest(
-                    **self._common(file, name, origin),
-                    description=said.description.strip(),
-                    tags=tag_tuple(config.tags),
-                    meta=config.meta,
+                    **self._common(file, said, origin, config),
                     config=config,
                     file=file.path,
                     text=documents.read(file.path),
@@ -262,12 +272,11 @@ class Reader:
             if self._is_disabled(node, config.enabled):
                 continue
             identifier = table.identifier or table.name
+            common = self._common(file, table, at, config)
+            common["description"] = common["description"] or said.description.strip()
             self.contents.sources.append(
                 nodes.Source(
-                    **self._common(file, name, at),
-                    description=(table.description or said.description).strip(),
-                    tags=tag_tuple(config.tags),
-                    meta=config.meta,
+                    **{**common, "name": name},
                     source_name=said.name,
                     table=table.name,
                     schema=said.schema or said.name,
@@ -311,15 +320,13 @@ class Reader:
     ) -> None:
         if origin is None:
             return
-        common = self._common(file, "", origin) | {"path": self._relative(origin.path)}
+        path = str(origin.path)[len(str(self.package.root)) + 1 :]
+        common = {"package": self.package.name, "path": path}
 
         def folders(name: str) -> dict[str, Any]:
             return self._layers("data_tests", file, name)
 
         self.contents.data_tests += tests.generic(said, origin, attached, common, folders)
-
-    def _relative(self, path: Path) -> str:
-        return str(path)[len(str(self.package.root)) + 1 :]
 
     def _unit_test(self, said: said_as.UnitTestProperties, file: File, origin: Origin) -> None:
         layers = merge(self._layers("unit_tests", file, said.name), _own(said.config))
@@ -331,10 +338,7 @@ class Reader:
             overrides = msgspec.structs.replace(overrides, as_of=str(overrides.as_of))
         self.contents.unit_tests.append(
             nodes.UnitTest(
-                **self._common(file, said.name, origin),
-                description=said.description.strip(),
-                tags=tag_tuple(config.tags),
-                meta=config.meta,
+                **self._common(file, said, origin, config),
                 model=said.model,
                 given=tuple(said.given),
                 expect=said.expect,
@@ -344,19 +348,15 @@ class Reader:
 
     def _plain(self, kind: str, said: Any, file: File, origin: Origin) -> None:
         """A persona, goal, purpose, channel or audience."""
-        beside = {k: _own(v) for k in ("meta", "guards") if (v := getattr(said, k, None))}
-        own = merge(beside, _own(said.config))
+        own = _with_meta(said.meta, _own(said.config))
+        if isinstance(said, said_as.AudienceProperties):
+            own = merge({"guards": _own(said.guards)}, own)
         layers = merge(self._layers(kind, file, said.name), own)
         config = documents.convert(layers, type(said.config))
         if self._is_disabled(f"{kind[:-1]}.{self.package.name}.{said.name}", config.enabled):
             return
-        common = {
-            **self._common(file, said.name, origin),
-            "description": said.description.strip(),
-            "tags": tag_tuple(config.tags),
-            "meta": config.meta,
-        }
         group: list[Node] = getattr(self.contents, kind)
+        common = self._common(file, said, origin, config)
         if isinstance(config, nodes.AudienceConfig):
             common["guards"] = config.guards
         group.append(PLAIN[kind](said, common, len(group)))
@@ -392,6 +392,11 @@ def _own(config: Any) -> dict[str, Any]:
     """What a config in YAML says, without what it leaves out."""
     found: dict[str, Any] = msgspec.to_builtins(config)
     return found
+
+
+def _with_meta(meta: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """The config in YAML with the `meta` that may stand beside it."""
+    return merge({"meta": meta}, config) if meta else config
 
 
 def _of_source(said: said_as.SourceProperties | said_as.TableProperties) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Findings(Struct, frozen=True):
     header: tuple[str, ...] = ()
     message: str | None = None
     line: int = 1
+    hint: str | None = None
 
 
 def read_header(path: Path, delimiter: str, cache: Cache) -> tuple[tuple[str, ...], str]:
@@ -33,7 +34,7 @@ def read_header(path: Path, delimiter: str, cache: Cache) -> tuple[tuple[str, ..
         digest = hashlib.file_digest(file, "blake2b").digest()
     found = cache.get(["seed", digest, delimiter], Findings, lambda: _look_through(path, delimiter))
     if found.message:
-        raise ProjectError(found.message, Location(path, found.line))
+        raise ProjectError(found.message, Location(path, found.line), found.hint)
     return found.header, digest.hex()
 
 
@@ -60,7 +61,10 @@ def _look_at(lines: TextIO, delimiter: str) -> Findings:
         for row in reader:
             if row and len(row) != len(header):
                 message = f"the row has {_cells(len(row))}, the header {len(header)}"
-                return Findings(message=message, line=line)
+                hint = f"every column has a cell, an empty one too: a{delimiter}{delimiter}c"
+                if len(row) > len(header):
+                    hint = f"put a cell that holds a `{delimiter}` in double quotes"
+                return Findings(message=message, line=line, hint=hint)
             line = reader.line_num + 1
     except csv.Error as error:
         return Findings(message=f"broken CSV: {error}", line=line)

@@ -64,7 +64,8 @@ def _test(
         raise ProjectError("`name` and `description` are texts", at.location(f".{test}"))
     arguments = {**_mapping(said.pop("arguments", None), at, f".{test}.arguments"), **said}
     name = name or _name(test, attached, column, arguments, config)
-    documents.decode(config, nodes.DataTestConfig, at.path, where)
+    if config:
+        documents.decode(config, nodes.DataTestConfig, at.path, where)
     decoded = documents.convert(merge(folders(name), config), nodes.DataTestConfig)
     if decoded.enabled:
         yield nodes.DataTest(
