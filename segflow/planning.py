@@ -269,7 +269,9 @@ def _evaluate(
 ) -> list[str]:
     """Put aside the members by the definitions of before; names the segments it cannot say of."""
     graph = base.graph
-    segments = [graph.segments[name].id for name in steps.segments if name in graph.segments]
+    names = [name for name in steps.segments if name in graph.segments]
+    names += [name for name in graph.segments if steps.is_whole and name not in names]
+    segments = [graph.segments[name].id for name in names]
     chosen = {n for s in segments for n in (s, *graph.ancestors(s))}
     built = plan_build(
         graph, {n for n in chosen if graph.nodes[n].kind in ("model", "seed")}, False
@@ -280,7 +282,7 @@ def _evaluate(
     good = [r.name for r in results if r.kind == "segment" and r.is_good and r.node in segments]
     with engine.session() as session:
         preview.keep_members(session, preview.evaluated_members(good), path)
-    return [name for name in steps.segments if name in graph.segments and name not in good]
+    return [name for name in names if name not in good]
 
 
 def _unseen(_: object) -> None:

@@ -64,7 +64,11 @@ class Invocation:
         return Screen(self._quiet)
 
     def compiled(self) -> Compiled:
-        return pipeline.compile_project(self.options, self.environment)
+        compiled = pipeline.compile_project(self.options, self.environment)
+        state = self.given.get("state")
+        if state and "state:" in " ".join((*self.options.selected, *self.options.excluded)):
+            compiled.graph.modified = planning.modified(compiled, self.options, Path(state))
+        return compiled
 
     def say(self, text: str) -> None:
         """A line about what is going on."""
@@ -147,7 +151,7 @@ def _options(*names: str) -> Callable[[F], F]:
 
 
 _EVERY = ("project_dir", "target", "vars", "output", "quiet")
-_CHOICE = ("select", "exclude")
+_CHOICE = ("select", "exclude", "state")
 _BUILD = ("threads", "full_refresh", "store_failures", "approve")
 _RUN = (*_EVERY, *_CHOICE, "as_of", *_BUILD)
 
@@ -276,7 +280,6 @@ def retry(invocation: Invocation) -> int:
     "threads",
     "full_refresh",
     "approve",
-    "state",
     "against",
     "document",
     "examples",

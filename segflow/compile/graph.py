@@ -36,7 +36,8 @@ class Graph:
     """Every node by id, and the ids that each one reads (`parents`), in a fixed order.
 
     `order` has each node after its parents. `relations` are those of models, seeds and sources.
-    `disabled` are the ids of what is switched off.
+    `disabled` are the ids of what is switched off; `modified` those that are new or changed since
+    an earlier state, None where there is none to compare with.
     """
 
     project: Project
@@ -47,6 +48,7 @@ class Graph:
     relations: dict[str, Relation] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     disabled: set[str] = field(default_factory=set)
+    modified: set[str] | None = None
 
     @cached_property
     def children(self) -> dict[str, tuple[str, ...]]:

@@ -117,7 +117,7 @@ def _match(graph: Graph, word: str) -> set[str]:
             f"unknown method `{method}` in `{word}`",
             hint=did_you_mean(method, known) or f"there is: {', '.join(known)}",
         )
-    if not found:
+    if not found and method != "state":
         names = [node.name for node in graph.nodes.values()]
         hint = did_you_mean(value or word, names) or _SEE
         raise ProjectError(f"`{word}` selects nothing", hint=hint)
@@ -180,12 +180,24 @@ def _resource_type(graph: Graph, node: str, value: str) -> bool:
     )
 
 
+def _state(graph: Graph, node: str, value: str) -> bool:
+    if value != "modified":
+        raise ProjectError(f"unknown state `{value}`", hint="there is: state:modified")
+    if graph.modified is None:
+        raise ProjectError(
+            "state:modified compares with an earlier state of the project",
+            hint="name its target folder: --state <folder>",
+        )
+    return node in graph.modified
+
+
 _METHODS: dict[str, Callable[[Graph, str, str], bool]] = {
     "tag": lambda graph, node, value: any(
         fnmatch.fnmatchcase(tag, value) for tag in graph.nodes[node].tags
     ),
     "path": _path,
     "source": _source,
+    "state": _state,
     "segment": _segment,
     "resource_type": _resource_type,
     "package": lambda graph, node, value: graph.nodes[node].package == value,

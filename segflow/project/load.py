@@ -88,9 +88,8 @@ def load(
     root = root.resolve()
     packages = tuple(_packages(read_package(root)))
     if home:
-        packages = tuple(
-            structs.replace(p, home=home / os.path.relpath(p.root, root)) for p in packages
-        )
+        homes = (home / os.path.relpath(package.root, root) for package in packages)
+        packages = tuple(map(_at_home, packages, homes))
     name, properties = choose_target(packages[0], target)
     known = set(TargetProperties.__struct_fields__)
     settings = {k: v for k, v in packages[0].file.targets[name].items() if k not in known}
@@ -111,6 +110,10 @@ def load(
     _check_names(project)
     _check_typed_vars(project, variables or {})
     return project
+
+
+def _at_home(package: Package, home: Path) -> Package:
+    return structs.replace(package, home=home)
 
 
 def _packages(package: Package, above: tuple[Path, ...] = ()) -> Iterator[Package]:

@@ -1,0 +1,278 @@
+"""What plan announces is what a run then does; each contact that moves has one cause."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import SEGFLOW_YML, MakeProject, Outcome, Project
+
+CONTACTS = "select contact_id, email, points, joined_on, country from {{ ref('raw') }}\n"
+RICH = """
+select contact_id, points
+from {{ ref('contacts') }}
+where points >= {{ var('rich') }} and joined_on <= {{ as_of() }}
+"""
+YML = """
+models:
+  - name: contacts
+    columns:
+      - {name: contact_id}
+      - {name: country, meta: {personal: true}}
+channels: [{name: email, address: email, consent: none}]
+audiences:
+  - name: rich_mails
+    segments: [rich]
+    channel: email
+    destination: files
+    key: email
+    fields: {POINTS: points}
+"""
+MINUS = "\N{MINUS SIGN}"
+HEADER = "contact_id,email,points,joined_on,country\n"
+
+
+def rows(points: dict[str, int], joined: str = "2026-01-01") -> str:
+    lines = (f"{c},{c}@x.example,{p},{joined},DE\n" for c, p in points.items())
+    return HEADER + "".join(lines)
+
+
+def make(project: MakeProject, points: dict[str, int] | None = None) -> Project:
+    """A project that has been run with `points`, or has not been run."""
+    made = project(
+        {
+            "data/raw.csv": rows(points or {}),
+            "models/sources.yml": "sources: [{name: crm, config: {external_location:"
+            " 'data/{name}.csv'}, tables: [{name: raw}]}]",
+            "models/raw.sql": "select * from {{ source('crm', 'raw') }}",
+            "models/contacts.sql": CONTACTS,
+            "models/segments/rich.sql": RICH,
+            "models/a.yml": YML,
+        },
+        SEGFLOW_YML.replace(", as_of: 2026-07-01 02:00:00", "") + "vars: {rich: 5}\n",
+    )
+    if points:
+        run(made)
+    return made
+
+
+def run(made: Project, day: int = 1, *words: str) -> Outcome:
+    return made.run("--as-of", f"2026-07-{day:02}", *words)
+
+
+def plan(made: Project, day: int = 1, *words: str) -> dict[str, Any]:
+    outcome = made.segflow("plan", "--as-of", f"2026-07-{day:02}", "--output", "json", *words)
+    assert outcome.err == ""
+    found: dict[str, Any] = outcome.json["results"]
+    return found
+
+
+def causes(segment: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    return {name: (c["entered"], c["left"]) for name, c in segment["causes"].items()}
+
+
+POINTS = {f"c{n}": n for n in range(10)}
+
+
+def test_a_var_is_named_as_the_cause_and_the_run_does_what_was_said(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    published = made.database.read_bytes()
+    exported = (made.root / "exports/files/rich_mails.csv").read_bytes()
+    found = plan(made, 1, "--vars", "rich: 3")
+    (segment,) = found["segments"]
+    assert (segment["before"], segment["after"]) == (5, 7)
+    assert (segment["entered"], segment["left"]) == (2, 0)
+    assert causes(segment) == {"data": (0, 0), "time": (0, 0), "definition": (2, 0)}
+    assert segment["because"] == ["var `rich`"]
+    assert found["vars"] == {"rich": {"before": 5, "now": 3}}
+    (audience,) = found["audiences"]
+    assert (audience["adds"], audience["changes"], audience["removes"]) == (2, 0, 0)
+    assert made.database.read_bytes() == published
+    assert (made.root / "exports/files/rich_mails.csv").read_bytes() == exported
+    run(made, 1, "--vars", "rich: 3")
+    assert made.rows("select count(*) from segments.memberships") == [(7,)]
+
+
+def test_each_contact_counts_once_at_its_last_flip(project: MakeProject) -> None:
+    made = make(project, POINTS | {"late": 9})
+    # c9 loses its points (data), next day joins with seven (time), and six is enough now.
+    changed = rows(POINTS | {"c9": 0, "late": 9}) + "next,n@x.example,7,2026-07-02,DE\n"
+    made.write(
+        {
+            "data/raw.csv": changed,
+            "segflow.yml": (made.root / "segflow.yml").read_text().replace("rich: 5", "rich: 6"),
+        }
+    )
+    found = plan(made, 2)["segments"][0]
+    assert (found["before"], found["after"]) == (6, 5)
+    assert causes(found) == {"data": (0, 1), "time": (1, 0), "definition": (0, 1)}
+    outcome = made.segflow("plan", "--as-of", "2026-07-02")
+    shown = outcome.out.replace(MINUS, "-")
+    assert "definition -1 (var `rich`) · new data -1 · time +1" in shown
+    assert "rows that came late or were corrected" in outcome.out
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    old=st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.integers(0, 4), st.integers(1, 3))),
+    new=st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.integers(0, 4), st.integers(1, 3))),
+    limits=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    days=st.sampled_from([(1, 1), (1, 2), (1, 3), (2, 3)]),
+)
+def test_causes_over_random_changes(
+    project: MakeProject,
+    old: dict[str, tuple[int, int]],
+    new: dict[str, tuple[int, int]],
+    limits: tuple[int, int],
+    days: tuple[int, int],
+) -> None:
+    def write(made: Project, people: dict[str, tuple[int, int]], limit: int) -> None:
+        lines = (f"{c},{c}@x.example,{p},2026-07-{day:02},DE\n" for c, (p, day) in people.items())
+        yml = SEGFLOW_YML.replace(", as_of: 2026-07-01 02:00:00", "") + f"vars: {{rich: {limit}}}\n"
+        made.write({"data/raw.csv": HEADER + "".join(lines), "segflow.yml": yml})
+
+    def members(people: dict[str, tuple[int, int]], limit: int, day: int) -> set[str]:
+        return {c for c, (p, joined) in people.items() if p >= limit and joined <= day}
+
+    made = make(project)
+    made.database.unlink(missing_ok=True)
+    write(made, old, limits[0])
+    run(made, days[0])
+    write(made, new, limits[1])
+    states = [
+        members(old, limits[0], days[0]),
+        members(new, limits[0], days[0]),
+        members(new, limits[0], days[1]),
+        members(new, limits[1], days[1]),
+    ]
+    expected: Counter[tuple[str, bool]] = Counter()
+    for one in states[0] ^ states[3]:
+        sides = [one in state for state in states]
+        last = max(n for n in range(3) if sides[n] != sides[n + 1])
+        expected[("data", "time", "definition")[last], one in states[3]] += 1
+    found = [s for s in plan(made, days[1])["segments"] if s["segment"] == "rich"]
+    if not found:
+        assert not states[0] | states[3]
+        return
+    assert causes(found[0]) == {
+        cause: (expected[cause, True], expected[cause, False])
+        for cause in ("data", "time", "definition")
+    }
+    before = {row[0] for row in made.rows("select contact_id from segments.memberships")}
+    run(made, days[1])
+    after = {row[0] for row in made.rows("select contact_id from segments.memberships")}
+    assert (found[0]["entered"], found[0]["left"]) == (len(after - before), len(before - after))
+
+
+def test_an_earlier_state_shows_only_what_the_edit_does(
+    project: MakeProject, tmp_path: Path
+) -> None:
+    made = make(project, POINTS)
+    assert made.segflow("compile").code == 0
+    (made.root / "target").rename(tmp_path / "main")
+    made.database.unlink()
+    made.write(
+        {
+            "models/segments/rich.sql": RICH.replace(">=", ">"),
+            "models/segments/poor.sql": "select contact_id from {{ ref('contacts') }}"
+            " where points < 2",
+            "models/contacts.sql": CONTACTS + "-- a comment\n",
+        }
+    )
+    state = str(tmp_path / "main")
+    found = plan(made, 1, "--state", state)
+    assert {s["segment"]: (s["before"], s["entered"], s["left"]) for s in found["segments"]} == {
+        "rich": (5, 0, 1),
+        "poor": (0, 2, 0),
+    }
+    assert {m["name"]: m["kind"] for m in found["models"]} == {
+        "rich": "logic",
+        "poor": "new",
+        "contacts": "text",
+    }
+    assert not made.database.exists()
+    listed = made.segflow("ls", "--select", "state:modified", "--state", state)
+    assert sorted(listed.out.split()) == ["segment:poor", "segment:rich"]
+    wanted = made.segflow("ls", "--select", "state:modified+", "--state", state)
+    assert "audience:rich_mails" in wanted.out
+    assert "--state <folder>" in made.segflow("ls", "--select", "state:modified").err
+    assert made.segflow("plan", "--state", str(tmp_path)).code == 2
+
+
+def test_markdown_fits_a_comment(project: MakeProject, tmp_path: Path) -> None:
+    made = make(project, POINTS)
+    quiet = made.segflow("plan", "--as-of", "2026-07-01", "--output", "markdown").out
+    assert "No contact moves, no audience changes" in quiet
+    words = ("--as-of", "2026-07-01", "--vars", "rich: 3", "--output", "markdown")
+    shown = made.segflow("plan", *words).out
+    assert shown.startswith(
+        "<!-- segflow-plan demo -->\n### segflow plan: **2 contacts enter rich**"
+    )
+    assert "`rich` 5 → 3" in shown
+    assert "| **rich** | 5 | 7 | +2 | 0 | var `rich` |" in shown
+    assert "| rich_mails → files | 2 | 0 | 0 | ok |" in shown
+    assert "points 3" not in shown and "c3" not in shown
+    examples = made.segflow("plan", *words, "--examples").out
+    assert "- rich: points 3" in examples and "c3" not in examples and "DE" not in examples
+
+
+def test_a_guard_that_would_trip(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    made.write(
+        {"models/segments/rich.yml": "models: [{name: rich, config: {guards: {max_entered: 1}}}]"}
+    )
+    words = ("plan", "--as-of", "2026-07-01", "--vars", "rich: 3")
+    outcome = made.segflow(*words)
+    assert outcome.code == 1
+    assert "⛔ guard max_entered 1: 2 of 5 would enter (40%)" in outcome.out
+    assert "segflow run --approve rich=2" in outcome.out
+    assert "⛔ 1 guard" in outcome.out
+    assert made.segflow(*words, "--approve", "rich=2").code == 0
+
+
+def test_against_another_database(project: MakeProject, tmp_path: Path) -> None:
+    made = make(project, POINTS)
+    made.database.rename(tmp_path / "production.duckdb")
+    before = (tmp_path / "production.duckdb").read_bytes()
+    words = ("--against", str(tmp_path / "production.duckdb"), "--vars", "rich: 3")
+    (segment,) = plan(made, 1, *words)["segments"]
+    assert (segment["before"], segment["entered"], segment["left"]) == (5, 2, 0)
+    assert (tmp_path / "production.duckdb").read_bytes() == before
+    assert not made.database.exists()
+    assert plan_fails(made, "--against", "nowhere.duckdb").startswith("error: --against")
+
+
+def plan_fails(made: Project, *words: str) -> str:
+    outcome = made.segflow("plan", *words)
+    assert outcome.code == 2
+    return outcome.err
+
+
+@pytest.mark.parametrize("edit", ["new", "removed", "columns"])
+def test_what_became_of_models(project: MakeProject, edit: str) -> None:
+    made = make(project, POINTS)
+    if edit == "new":
+        made.write({"models/more.sql": "select 1 as n"})
+    elif edit == "removed":
+        (made.root / "models/segments/rich.sql").unlink()
+        made.write({"models/a.yml": "models: [{name: contacts}]"})
+    else:
+        made.write({"models/contacts.sql": CONTACTS.replace(", country", "")})
+        made.write({"models/a.yml": YML.replace("- {name: country, meta: {personal: true}}", "")})
+    found = plan(made)
+    names = {"new": "more", "removed": "rich", "columns": "contacts"}
+    (model,) = found["models"]
+    assert (model["name"], model["kind"]) == (names[edit], edit)
+    assert model["removed_columns"] == (["country"] if edit == "columns" else [])
+    if edit == "removed":
+        (segment,) = found["segments"]
+        assert causes(segment) == {"data": (0, 0), "time": (0, 0), "definition": (0, 5)}
+    json.dumps(found)
