@@ -245,7 +245,7 @@ def _before(
         if base is None or base.run is None:
             return before, before, before, blind
         same_clock = base.run.as_of == now
-        same_definitions = base.files == _files_of(compiled) and (
+        same_definitions = base.files == _files_of(compiled, folder) and (
             base.compiled.project.vars == compiled.project.vars
         )
         if same_clock and same_definitions:
@@ -259,8 +259,9 @@ def _before(
     return before, data, time, blind
 
 
-def _files_of(compiled: Compiled) -> dict[str, int]:
-    path = compiled.project.target_path / archive.NAME
+def _files_of(compiled: Compiled, folder: Path) -> dict[str, int]:
+    path = folder / archive.NAME
+    archive.pack(compiled.project, path)
     return archive.contents(path.read_bytes())
 
 

@@ -179,6 +179,45 @@ def test_a_kept_segment_whose_view_no_longer_binds_shows_its_last_membership(
     )
 
 
+WIDE = {
+    "models/contacts.sql": "select people.*, activity.last_seen_at from {{ ref('people') }} as people"
+    " left join {{ ref('activity') }} as activity using (contact_id)",
+    "models/segments/lately_active.sql": "select contact_id, last_seen_at from {{ ref('contacts') }}"
+    " where last_seen_at > {{ as_of() }} - interval 1 day",
+    "models/seen.sql": "{{ config(materialized='incremental') }} select contact_id, last_seen_at,"
+    " {{ as_of() }} as noted_at from {{ ref('contacts') }}",
+    "models/stages.sql": "{{ config(materialized='incremental') }} select contact_id, stage,"
+    " {{ as_of() }} as noted_at from {{ ref('contacts') }}",
+}
+
+
+def test_a_wide_table_holds_back_by_column(project: MakeProject) -> None:
+    made = line(project)
+    made.write(WIDE)
+    made.run()
+    good = LINE["models/activity.sql"]
+    made.write({"models/activity.sql": good.replace("max(seen_at)", "error('no')::timestamp")})
+    outcome = made.segflow("run", "--as-of", NEXT_DAY, "--output", "json")
+    found = statuses(outcome)
+    assert {n for n, s in found.items() if s != "success"} == {
+        *("activity", "lately_active", "active_calls"),
+        # what would keep stale values in a history of its own waits, too
+        "seen",
+    }
+    assert states(made)["contacts"] == ("fresh", 2, "last_seen_at from what was kept of activity")
+    assert made.rows("select count(distinct noted_at) from lifecycle.stages") == [(2,)]
+    # `contacts` still stands on the old `activity` when that is mended
+    made.write({"models/activity.sql": good})
+    made.run("--select", "activity", "--as-of", NEXT_DAY)
+    behind = made.segflow("run", "--select", "lately_active", "--as-of", NEXT_DAY)
+    assert behind.code == 1 and "reads activity" in behind.out
+    made.run("--select", "contacts", "--as-of", NEXT_DAY)
+    made.run("--select", "lately_active", "--as-of", NEXT_DAY)
+    assert states(made)["contacts"] == ("fresh", 5, "")
+    assert states(made)["lately_active"] == ("empty", 6, "")
+    assert states(made)["seen"] == ("kept", 1, "reads activity")
+
+
 def test_other_errors_have_their_exit_codes(project: MakeProject) -> None:
     made = line(project)
     assert made.segflow("retry").code == 2

@@ -48,7 +48,8 @@ def make(project: MakeProject, points: dict[str, int] | None = None) -> Project:
             "data/raw.csv": rows(points or {}),
             "models/sources.yml": "sources: [{name: crm, config: {external_location:"
             " 'data/{name}.csv'}, tables: [{name: raw}]}]",
-            "models/raw.sql": "select * from {{ source('crm', 'raw') }}",
+            "models/raw.sql": "select contact_id::varchar as contact_id, email, points::int as points,"
+            " joined_on::timestamp as joined_on, country from {{ source('crm', 'raw') }}",
             "models/contacts.sql": CONTACTS,
             "models/segments/rich.sql": RICH,
             "models/a.yml": YML,

@@ -152,6 +152,10 @@ def _nodes(report: Report) -> Iterator[str]:
     bad = [r for r in models if not r.is_good]
     kept = f", {len(bad)} kept" if bad else ""
     yield f"Models    {len(models) - len(bad):>3} built{kept}".ljust(32) + _kept(report, bad)
+    partly = [r.name for r in models if r.is_good and r.because]
+    if partly:
+        more = f" and {len(partly) - 6} more" if len(partly) > 6 else ""
+        yield f"{len(partly):>13} stand on them in part: {', '.join(partly[:6])}{more}"
     tests = [t for r in report.results for t in r.tests]
     warned = [t for t in tests if t.status == "warn"]
     failed = [t for t in tests if t.status == "error"]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from sqlglot import exp
 
 from segflow.compile.outlines import Columns, Problem, lowered
+from segflow.compile.rows import ALL_ROWS, with_rows
 from segflow.compile.shapes import (
     NO_TABLE,
     NOTHING,
@@ -40,14 +41,9 @@ _ACROSS = (exp.AggFunc, exp.Window, exp.Anonymous)
 
 # Parts of a SELECT that are looked at on their own, or that no column can be in.
 _ELSEWHERE = ("from_", "joins", "laterals", "with_", "sample", "kind", "expressions")
-# Parts that decide which rows there are.
-_DECIDING = ("where", "group", "having", "qualify", "windows", "distinct", "limit", "offset")
 
 # What a list comprehension names: its element and its position.
 _VARIABLES = ("expression", "position")
-
-# Stands for all rows of the SELECT around it, until these are known.
-_ALL_ROWS: Origins = frozenset({("", "")})
 
 
 def resolve(query: exp.Expr, known: Mapping[str, Columns | None]) -> tuple[Shape, list[Problem]]:
@@ -140,7 +136,7 @@ class _Resolver:
                 within = made if key == "order" else frame
                 parts = value if isinstance(value, list) else [value]
                 clauses[key] = self._walk(parts, within, ctes)
-        return _with_rows(node, shape, clauses)
+        return with_rows(node, shape, clauses)
 
     def _item(self, item: exp.Expr, frame: Frame, ctes: Tables) -> Shape:
         """The columns that one item of a SELECT becomes."""
@@ -288,7 +284,7 @@ class _Resolver:
                 left.append((node.expression, frame))
             else:
                 if isinstance(node, _ACROSS):
-                    found.append(_ALL_ROWS)
+                    found.append(ALL_ROWS)
                 left.extend((child, frame) for child in node.iter_expressions())
         return union(found)
 
@@ -362,41 +358,6 @@ def _aliases(node: exp.Select) -> Iterator[str]:
         star = item.this if isinstance(item, exp.Column) else item
         if isinstance(star, exp.Star):
             yield from (lowered(renamed.alias) for renamed in star.args.get("rename") or [])
-
-
-def _with_rows(node: exp.Select, shape: Shape, clauses: dict[str, Origins]) -> Shape:
-    """What a SELECT makes of its items, once all that decides its rows is known."""
-    group, unique, limit = (node.args.get(key) for key in ("group", "distinct", "limit"))
-    is_first = limit is not None or bool(unique and unique.args.get("on"))
-    rows = shape.rows | union(clauses[key] for key in _DECIDING if key in clauses)
-    rows |= clauses["order"] if is_first and "order" in clauses else NOTHING
-    for key in group.expressions if group else ():
-        place = int(key.name) if isinstance(key, exp.Literal) and not key.is_string else 0
-        rows |= union(shape.origins[place - 1 : place])
-    if group and group.args.get("all"):
-        rows |= union(origins for origins in shape.origins if not origins & _ALL_ROWS)
-    every = (rows | shape.repeats) - _ALL_ROWS
-
-    def settled(origins: Origins) -> Origins:
-        return (origins - _ALL_ROWS) | every if origins & _ALL_ROWS else origins
-
-    repeats = NOTHING if group or unique else shape.repeats
-    if not group and any(map(_is_aggregate, node.expressions)):
-        rows, repeats = clauses.get("having", NOTHING), NOTHING
-    shape = Shape(
-        shape.columns,
-        tuple(map(settled, shape.origins)),
-        settled(rows | _ALL_ROWS if limit is not None else rows),
-        repeats,
-        settled(shape.rest),
-    )
-    return shape._replace(rows=shape.everything()) if unique and not is_first else shape
-
-
-def _is_aggregate(item: exp.Expr) -> bool:
-    """Whether an item makes one row of all rows."""
-    inside = item.walk(prune=lambda node: isinstance(node, exp.Window | exp.Query))
-    return any(isinstance(node, exp.AggFunc) for node in inside)
 
 
 def _arguments(function: exp.Expr) -> Iterator[exp.Expr]:

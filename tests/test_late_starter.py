@@ -1,0 +1,124 @@
+"""The starter on a bad day: what one late or broken load holds back, and what `retry` makes good."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Outcome, Project
+from tests.line import states
+
+THEN = "2026-07-03 02:00:00"
+
+# Segments and audiences that read columns of each staging model.
+READ = {
+    "stg_surveys": (
+        {"surveys_due", "promoters", "detractors"},
+        {"calls_to_make"},
+    ),
+    # who is matched with a new product may have browsed it in a cart
+    "stg_carts": (
+        {"carts_abandoned", "carts_abandoned_after_discount", "new_product_candidates"},
+        {"cart_reminders"},
+    ),
+}
+
+
+@pytest.fixture
+def copied(starter: Project, tmp_path: Path) -> Project:
+    """The starter after a good run, to be written to."""
+    shutil.copytree(starter.root, tmp_path / "acme")
+    return Project(tmp_path / "acme")
+
+
+def held(outcome: Outcome) -> tuple[set[str], set[str]]:
+    """Segments and audiences that were held back; nothing else may be."""
+    found = {"segment": set[str](), "audience": set[str]()}
+    for node in outcome.json["results"]["nodes"]:
+        if node["status"] == "held":
+            found[node["kind"]].add(node["name"])
+    return found["segment"], found["audience"]
+
+
+def make_late(made: Project, entity: str) -> None:
+    """Read an entity from a file whose last row is too old."""
+    model = f"models/staging/stg_{entity}.sql"
+    text = (made.root / model).read_text()
+    made.write(
+        {
+            model: text.replace(f"ref('raw_{entity}')", f"source('files', '{entity}')"),
+            "models/staging/_files__sources.yml": f"""
+sources:
+  - name: files
+    tables:
+      - name: {entity}
+        config:
+          external_location: seeds/raw_{entity}.csv
+          loaded_at_field: {"asked_at" if entity == "surveys" else "updated_at"}
+          freshness: {{error_after: {{count: 1, period: day}}}}
+""",
+        }
+    )
+
+
+def everything(made: Project) -> dict[str, list[tuple[object, ...]]]:
+    """All tables that people and tools read; when and in which run each was built apart."""
+    tables = made.rows(
+        "select table_schema, table_name from information_schema.tables where table_schema in"
+        " ('engagement', 'lifecycle', 'audiences', 'segments') and table_name not in"
+        " ('status', 'evaluations', 'memberships', 'membership_history', 'closed_stays', 'sizes')"
+    )
+    names = [f'"{schema}"."{name}"' for schema, name in tables]
+    names += ["(select segment, contact_id, entered_at from segments.memberships)"]
+    return {name: made.rows(f"from {name} order by all") for name in names}
+
+
+def test_a_broken_load_holds_back_just_what_reads_its_columns(
+    copied: Project, tmp_path: Path
+) -> None:
+    model = "stg_surveys"
+    undisturbed = Project(tmp_path / "undisturbed")
+    shutil.copytree(copied.root, undisturbed.root)
+    undisturbed.run("--as-of", THEN, "--quiet")
+    broken = "tests/data/it_is_broken.sql"
+    copied.write({broken: f"select * from {{{{ ref('{model}') }}}}"})
+    before = copied.rows("from segments.memberships order by all")
+    outcome = copied.segflow("run", "--as-of", THEN, "--output", "json")
+    assert outcome.code == 1
+    assert held(outcome) == READ[model]
+    failed = [n["name"] for n in outcome.json["results"]["nodes"] if n["status"] == "error"]
+    assert failed == [model]
+    # they keep their members, and say why; `contacts` is built and says which columns do not count
+    segments, _ = READ[model]
+    after = copied.rows("from segments.memberships order by all")
+    assert [s for s in before if s[0] in segments] == [s for s in after if s[0] in segments]
+    for segment in segments:
+        assert states(copied)[segment] == ("kept", 1, f"reads {model}")
+    state, run, reason = states(copied)["contacts"]
+    assert (state, run) == ("fresh", 2) and reason.endswith(f" from what was kept of {model}")
+    # what is then retried is that, and what stands on it
+    (copied.root / broken).unlink()
+    retried = copied.segflow("retry", "--output", "json")
+    assert retried.code == 0, retried.out
+    names = {node["name"] for node in retried.json["results"]["nodes"]}
+    assert names >= {model, "contact_engagement", "contacts", *segments}
+    assert not {"stg_events", "stage_history", "trials_ending", "trial_mails"} & names
+    assert everything(copied) == everything(undisturbed)
+    assert {reason for _, _, reason in states(copied).values()} == {""}
+
+
+@pytest.mark.parametrize("model", READ)
+def test_a_late_load_does_so_too(copied: Project, model: str) -> None:
+    make_late(copied, model.removeprefix("stg_"))
+    outcome = copied.segflow("run", "--as-of", THEN, "--output", "json")
+    assert held(outcome) == READ[model]
+    source = f"files.{model.removeprefix('stg_')}"
+    errors = [n["name"] for n in outcome.json["results"]["nodes"] if n["status"] == "error"]
+    assert errors == [source]
+    assert outcome.json["errors"][0].startswith(f"{source}: {source}  last row ")
+    # and a run of a part knows it still
+    some = copied.segflow(
+        "run", "--select", "promoters", "carts_abandoned", "trials_ending", "--as-of", THEN,
+        "--output", "json",
+    )  # fmt: skip
+    assert held(some)[0] == READ[model][0] & {"promoters", "carts_abandoned"}
