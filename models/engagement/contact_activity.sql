@@ -54,9 +54,12 @@ select
     ever.first_actions[{{ var('activation_actions') }}] as activated_at,
     cast(coalesce(windows.active_days_7, 0) as integer) as active_days_7,
     cast(coalesce(windows.active_days_28, 0) as integer) as active_days_28,
-    cast(round(
-        (coalesce(windows.events_28, 0) - windows.events_28_before) / windows.events_28_before, 4
-    ) as decimal(18, 4)) as usage_change,
+    case
+        when windows.events_28_before >= {{ var('usage_base_actions') }}
+            then cast(round(
+                coalesce(windows.events_28, 0) / windows.events_28_before - 1, 4
+            ) as decimal(18, 4))
+    end as usage_change,
     cast(coalesce(windows.content_views_28, 0) as integer) as content_views_28
 
 from ever

@@ -11,8 +11,12 @@ email_addresses as (
     select * from {{ ref('email_addresses') }}
 ),
 
-contact_feedback as (
-    select * from {{ ref('contact_feedback') }}
+contact_tickets as (
+    select * from {{ ref('contact_tickets') }}
+),
+
+contact_surveys as (
+    select * from {{ ref('contact_surveys') }}
 ),
 
 open_carts as (
@@ -36,10 +40,10 @@ select
         when contacts.email is null then 'no_address'
         else email_addresses.email_unreachable_because
     end as email_unreachable_because,
-    coalesce(contact_feedback.open_ticket_count, 0) as open_ticket_count,
-    contact_feedback.last_nps_score,
-    contact_feedback.last_nps_at,
-    contact_feedback.last_survey_asked_at,
+    coalesce(contact_tickets.open_ticket_count, 0) as open_ticket_count,
+    contact_surveys.last_nps_score,
+    contact_surveys.last_nps_at,
+    contact_surveys.last_survey_asked_at,
     open_carts.cart_id as open_cart_id,
     open_carts.updated_at as open_cart_updated_at
 
@@ -51,8 +55,11 @@ left join contact_activity
 left join email_addresses
     on contacts.email = email_addresses.email
 
-left join contact_feedback
-    on contacts.contact_id = contact_feedback.contact_id
+left join contact_tickets
+    on contacts.contact_id = contact_tickets.contact_id
+
+left join contact_surveys
+    on contacts.contact_id = contact_surveys.contact_id
 
 left join open_carts
     on contacts.contact_id = open_carts.contact_id

@@ -26,7 +26,8 @@ select
     ) as is_retained,
     coalesce(
         activity_totals.event_count >= {{ var('lapsed_uses') }}
-        and {{ longer_ago('activity_totals.last_occurred_at', var('lapsed_days')) }},
+        and {{ longer_ago('activity_totals.last_occurred_at', var('lapsed_days')) }}
+        and {{ within_last('activity_totals.last_occurred_at', var('lapsed_until_days')) }},
         false
     ) as is_lapsed
 

@@ -73,22 +73,6 @@ from account_activity
 
 union all
 
--- the weeks are as old as their last reading; of the last activity today's accounts decide
-select
-    account_id,
-    'active' as kind,
-    last_active_at as started_at,
-    last_active_at as ended_at,
-    last_active_at + interval '{{ var("at_risk_days") }} days' as reaches_to
-
-from accounts
-
-where
-    first_paid_at is not null
-    and last_active_at is not null
-
-union all
-
 -- to buy is a sign of life: who never came afterwards is silent since then, as far as activity
 -- was recorded at all
 select

@@ -1,4 +1,4 @@
-{# One row per contact and product that her account lacks and owners of what it has also have. #}
+{# One row per contact and product that her account lacks and that goes with what it has. #}
 with products_owned as (
     select * from {{ ref('int_products_owned') }}
 ),
@@ -19,7 +19,8 @@ gaps as (
         product_affinities.other_product_name as product_name,
         product_affinities.product_id as owned_product_id,
         product_affinities.product_name as owned_product_name,
-        product_affinities.owner_share
+        product_affinities.owner_share,
+        product_affinities.lift
     from products_owned
     inner join product_affinities
         on products_owned.product_id = product_affinities.product_id
@@ -33,7 +34,7 @@ gaps as (
         )
     qualify row_number() over (
         partition by products_owned.account_id, product_affinities.other_product_id
-        order by product_affinities.owner_share desc, product_affinities.product_id asc
+        order by product_affinities.lift desc, product_affinities.product_id asc
     ) = 1
 ),
 
@@ -45,9 +46,10 @@ ranked as (
         owned_product_id,
         owned_product_name,
         owner_share,
+        lift,
         cast(row_number() over (
             partition by account_id
-            order by owner_share desc, product_id asc
+            order by lift desc, product_id asc
         ) as integer) as gap_rank
     from gaps
 )
@@ -59,6 +61,7 @@ select
     ranked.owned_product_id,
     ranked.owned_product_name,
     ranked.owner_share,
+    ranked.lift,
     ranked.gap_rank
 
 from ranked

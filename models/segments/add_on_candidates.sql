@@ -1,4 +1,4 @@
-{# Contacts whose account lacks a product that many owners of what it has also bought. #}
+{# Contacts whose account lacks a product that goes with what it has. #}
 with contacts as (
     select * from {{ ref('contacts') }}
 ),
@@ -13,7 +13,8 @@ select
     product_gaps.product_name,
     product_gaps.owned_product_id,
     product_gaps.owned_product_name,
-    product_gaps.owner_share
+    product_gaps.owner_share,
+    product_gaps.lift
 
 from contacts
 

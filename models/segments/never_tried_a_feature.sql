@@ -29,6 +29,8 @@ inner join features
 
 where
     not feature_adoption.is_tried
+    -- what nobody has ever used is most likely not recorded
+    and features.tried_count > 0
     and {{ for_at_least('feature_adoption.eligible_since', var('never_tried_days')) }}
 
 qualify row_number() over (

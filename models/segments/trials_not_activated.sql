@@ -19,6 +19,12 @@ where
     contacts.stage = 'trial'
     and contacts.trial_day >= {{ var('trial_start_days') }}
     and contacts.activated_at is null
+    -- where nobody ever activated, nothing is recorded that tells
+    and exists (
+        select 1
+        from contacts as peers
+        where peers.activated_at is not null
+    )
     and not exists (
         select 1
         from trials_ending
