@@ -115,7 +115,7 @@ def test_a_late_load_does_so_too(copied: Project, model: str) -> None:
     source = f"files.{model.removeprefix('stg_')}"
     errors = [n["name"] for n in outcome.json["results"]["nodes"] if n["status"] == "error"]
     assert errors == [source]
-    assert outcome.json["errors"][0].startswith(f"{source}: {source}  last row ")
+    assert outcome.json["errors"][0].startswith(f"{source}: last row ")
     # and a run of a part knows it still
     some = copied.segflow(
         "run", "--select", "promoters", "carts_abandoned", "trials_ending", "--as-of", THEN,

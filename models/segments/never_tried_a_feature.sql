@@ -29,7 +29,7 @@ inner join features
 
 where
     not feature_adoption.is_tried
-    -- what nobody has ever used is most likely not recorded
+    -- what nobody has ever used is most likely unrecorded
     and features.tried_count > 0
     and {{ for_at_least('feature_adoption.eligible_since', var('never_tried_days')) }}
 

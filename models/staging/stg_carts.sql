@@ -1,4 +1,6 @@
 {# One row per cart in its latest state. #}
+{{ config(materialized='table') }}
+
 with raw_carts as (
     select * from {{ ref('raw_carts') }}
 ),

@@ -1,4 +1,6 @@
 {# One row per person, known or anonymous. #}
+{{ config(materialized='table') }}
+
 with raw_contacts as (
     select * from {{ ref('raw_contacts') }}
 ),

@@ -1,4 +1,6 @@
 {# One row per line of an order. #}
+{{ config(materialized='table') }}
+
 with raw_order_items as (
     select * from {{ ref('raw_order_items') }}
 ),

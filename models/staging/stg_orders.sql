@@ -1,4 +1,6 @@
 {# One row per order. #}
+{{ config(materialized='table') }}
+
 with raw_orders as (
     select * from {{ ref('raw_orders') }}
 ),

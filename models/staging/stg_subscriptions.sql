@@ -1,4 +1,6 @@
 {# One row per subscription; an account may have several. #}
+{{ config(materialized='table') }}
+
 with raw_subscriptions as (
     select * from {{ ref('raw_subscriptions') }}
 ),
