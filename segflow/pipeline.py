@@ -20,7 +20,7 @@ from segflow.build.testing import run_tests
 from segflow.build.workspace import locked, open_engine, private_copy, published
 from segflow.compile.compiler import Compilation, compile_graph
 from segflow.compile.connecting import build_graph
-from segflow.compile.graph import Graph
+from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.selection import select
 from segflow.destinations.file import File
 from segflow.engines.base import Engine, Session
@@ -28,6 +28,15 @@ from segflow.errors import ProjectError, WorkspaceError
 from segflow.project.config import Environment, moment
 from segflow.project.load import Project, load
 from segflow.questions.emptiness import first_empty, why_nobody
+from segflow.questions.explain import (
+    Card,
+    Verdict,
+    explain_contact,
+    explain_membership,
+    find_contact,
+    segment_of,
+)
+from segflow.questions.profile import Profile, explain_segment, persona_of
 from segflow.questions.show import Table, show_node, show_query
 from segflow.report import Options, Report
 
@@ -157,6 +166,28 @@ def show(compiled: Compiled, options: Options, inline: str | None, limit: int) -
         if not options.selected or len(chosen) != 1:
             raise ProjectError("choose one node to show", hint="segflow show --select contacts")
         return show_node(session, graph, chosen[0], limit)
+
+
+def explain(
+    compiled: Compiled, names: tuple[str, ...], persona: str | None = None
+) -> Card | Verdict | Profile:
+    """Why a contact is in a segment or not; where a contact stands; who is in a segment."""
+    graph, compilation = compiled.graph, compiled.compilation
+    if graph.find(CONTACTS) is None:
+        raise ProjectError("there is no model `contacts`, whose rows could be explained")
+    chosen = persona_of(graph, persona) if persona else None
+    if len(names) == 2:
+        segment_of(graph, names[1])
+    with published(open_engine(compiled.project)) as session:
+        if chosen:
+            profile = explain_segment(session, graph, compilation, chosen.segment)
+            return replace(profile, persona=chosen.label, description=chosen.description)
+        if len(names) == 1 and names[0] in graph.segments:
+            return explain_segment(session, graph, compilation, names[0])
+        contact = find_contact(session, graph, names[0])
+        if len(names) == 2:
+            return explain_membership(session, graph, compilation, contact, names[1])
+        return explain_contact(session, graph, compilation, contact)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ APART = {
     "with_a_case": (
         "with staged as (select contact_id, case when is_vip then 'vip' when days > 10 then 'heavy' else 'other' end as kind"
         " from {{ ref('contacts') }}) select contact_id from staged where kind != 'other'",
-        ["(case when is_vip then 'vip' when days > 10 then 'heavy' else 'other' end) != 'other'"],
+        ["case when is_vip then 'vip' when days > 10 then 'heavy' else 'other' end != 'other'"],
     ),
     "of_a_segment": (
         "select contact_id from {{ ref('conditions') }} where contact_id not in (select contact_id from {{ ref('negated') }})",
@@ -121,7 +121,7 @@ APART = {
         " select contact_id from vips where exists (select 1 from contacts where contacts.country is null)",
         [
             "is_vip",
-            'exists(select 1 as "1" from lifecycle.contacts as contacts where contacts.country is null)',
+            'exists(select 1 as "1" from lifecycle.contacts as contacts where country is null)',
         ],
     ),
     "captured": (

@@ -14,13 +14,13 @@ import click
 
 from segflow import __version__, artifacts, pipeline
 from segflow.build.plan import kind_of
-from segflow.cli import render
+from segflow.cli import answers, render
 from segflow.cli.log import Log
 from segflow.cli.output import as_json, results_of
 from segflow.cli.render import Screen
 from segflow.cli.starter import copy_starter
 from segflow.compile.selection import select
-from segflow.errors import SegflowError
+from segflow.errors import ProjectError, SegflowError
 from segflow.pipeline import Compiled
 from segflow.project import documents
 from segflow.project.config import Environment, moment
@@ -90,6 +90,8 @@ def _options(*names: str) -> Callable[[F], F]:
             "--store-failures", is_flag=True, help="Keep the rows that fail tests."
         ),
         "resource_type": click.option("--resource-type", help="model, segment, audience, …"),
+        "names": click.argument("names", nargs=-1, metavar="[CONTACT] [SEGMENT]"),
+        "persona": click.option("--persona", help="A persona, whose card is filled."),
         "inline": click.option("--inline", help="A query, with Jinja."),
         "limit": click.option("--limit", type=click.IntRange(1), default=5, show_default=True),
         "output": click.option("--output", type=click.Choice(["text", "json"]), default="text"),
@@ -295,6 +297,20 @@ def show(invocation: Invocation) -> int:
     for line in render.table(names, rows):
         invocation.screen.data(line)
     invocation.answer({"columns": names, "rows": [list(row) for row in rows]})
+    return 0
+
+
+@_command("explain", *_EVERY, "names", "persona")
+def explain(invocation: Invocation) -> int:
+    """Show why a contact is in a segment or not, where she stands, or who is in a segment."""
+    names, persona = invocation.given["names"], invocation.given["persona"]
+    if len(names) not in ((0,) if persona else (1, 2)):
+        hint = "segflow explain CONTACT SEGMENT"
+        raise ProjectError("name a contact, a segment or both, or one persona", hint=hint)
+    answer = pipeline.explain(invocation.compiled(), names, persona)
+    for line in answers.lines(answer):
+        invocation.screen.data(line)
+    invocation.answer(answers.results(answer))
     return 0
 
 

@@ -1,6 +1,6 @@
 """A segment's SELECT in, its `Definition` out: through CTEs, and through models above contacts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,9 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 
 from segflow.compile.conditions import Writer, spelt
-from segflow.compile.definitions import Clause, Definition
+from segflow.compile.definitions import Clause, Definition, Known, Sqls
 from segflow.compile.graph import CONTACTS, Graph
-from segflow.compile.outlines import Columns, lowered
+from segflow.compile.outlines import lowered
 
 _KEY = "contact_id"
 _EVERYBODY = "segflow_contacts"
@@ -40,9 +40,7 @@ class Rows:
         return {self.base.alias_or_name, *(join.alias_or_name for join in self.joins)}
 
 
-def taken_apart(
-    graph: Graph, sqls: Mapping[str, str], columns: Mapping[str, Columns | None], node: str
-) -> Definition:
+def taken_apart(graph: Graph, sqls: Sqls, columns: Known, node: str) -> Definition:
     """The definition of a segment; one clause that is all of it where it cannot be taken apart."""
     folder = Folder(graph, sqls, columns)
     try:
@@ -84,9 +82,7 @@ def _written(writer: Writer, condition: exp.Expr, joins: list[exp.Join]) -> Clau
 class Folder:
     """Takes SELECTs apart and puts together what lies below them, down to contacts."""
 
-    def __init__(
-        self, graph: Graph, sqls: Mapping[str, str], columns: Mapping[str, Columns | None]
-    ):
+    def __init__(self, graph: Graph, sqls: Sqls, columns: Known):
         self._sqls = sqls
         contacts = str(graph.find(CONTACTS))
         self.contacts = lowered(str(graph.relations[contacts]))
@@ -107,7 +103,7 @@ class Folder:
         try:
             bare = sqlglot.parse_one(sql, dialect="duckdb")
             schema: dict[str, Any] = {}
-            for name in {_name_of(table) for table in bare.find_all(exp.Table)}:
+            for name in {table_name(table) for table in bare.find_all(exp.Table)}:
                 if name in self._columns:
                     relation, columns = self._columns[name]
                     tables = schema.setdefault(relation.schema, {})
@@ -151,7 +147,7 @@ class Folder:
         try:
             if isinstance(start, exp.Subquery):
                 return self.rows(start.this)
-            node = self._models.get(_name_of(start))
+            node = self._models.get(table_name(start))
             if node is not None:
                 return self.rows(self.parsed(self._sqls[node]))
         except NotPlainError:
@@ -339,14 +335,14 @@ def _column(table: str, name: str) -> exp.Column:
     return exp.column(name, table=table)
 
 
-def _name_of(table: exp.Expr) -> str:
+def table_name(table: exp.Expr) -> str:
     if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier):
         return ""
     return lowered(".".join(spelt(part) for part in table.parts))
 
 
 def _is_table(node: exp.Expr, relation: str) -> bool:
-    return _name_of(node) == relation
+    return table_name(node) == relation
 
 
 def _is_key(key: exp.Expr, rows: Rows) -> bool:

@@ -104,8 +104,8 @@ class Writer:
             return "not exists" if is_negated else "exists", []
         if type(node) in _OTHERS and not (isinstance(node, exp.In) and node.args.get("unnest")):
             operator = _OTHERS[type(node)]
-            others = [node.args.get("low"), node.args.get("high"), node.args.get("query")]
-            others += [node.args.get("expression"), *node.args.get("expressions", [])]
+            others = [node.args.get(key) for key in ("low", "high", "expression")]
+            others += node.args.get("expressions") or []
             negated = is_negated is not bool(node.args.get("negate"))
             found = [node.this.unnest(), *(o.unnest() for o in others if o is not None)]
             return f"not {operator}" if negated else operator, found
@@ -165,7 +165,10 @@ def readable(sql: str) -> str:
     sql = sql.replace(f"timestamp '{_PLACE}'", "as_of")
     sql = re.sub(r"INTERVAL '(-?\d+)' (\w+)", r"interval '\1 \2'", sql)
     pieces = re.split(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")", sql)
-    plain = [p if i % 2 and not _is_length(p) else p.lower() for i, p in enumerate(pieces)]
+    plain = [
+        piece if i % 2 and not _is_length(piece) else piece.lower().replace("<>", "!=")
+        for i, piece in enumerate(pieces)
+    ]
     said = _IS_NOT.sub(r"\1 is not null", "".join(plain))
     return _NOT_IN.sub(r"\1 not \2", said)
 

@@ -1,14 +1,18 @@
 """A compiled segment in, its `Definition` out. Kept apart from the parser: it is slow to import."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from msgspec import Struct
 
 from segflow.compile.compiler import Compilation
-from segflow.compile.graph import Graph
-from segflow.compile.outlines import lowered
+from segflow.compile.context import digest
+from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.outlines import Columns, lowered
 
 Constant = tuple[str, str | float]
+Sqls = Mapping[str, str]
+Known = Mapping[str, Columns | None]
 
 
 class Operand(Struct, frozen=True):
@@ -71,22 +75,80 @@ class Definition(Struct, frozen=True):
     env: dict[str, str] = {}
 
     @property
+    def is_joined(self) -> bool:
+        """Whether a contact may have several rows."""
+        return " JOIN " in self.source
+
+    @property
+    def fingerprint(self) -> str:
+        return digest(f"{self.source} where {[clause.sql for clause in self.clauses]}")
+
+    @property
     def is_judged(self) -> bool:
         """Whether every clause can be judged alone."""
         return not any(clause.why for clause in self.clauses)
 
 
+class Derivation(Struct, frozen=True):
+    """The CASE that a column of contacts comes from, perhaps models further down.
+
+    `sql` gives `answers` to what its arms ask, one row per contact; null where another branch of a
+    union made the row.
+    """
+
+    arms: tuple[Arm, ...] = ()
+    sql: str = ""
+    model: str = ""
+    env: dict[str, str] = {}
+
+
+def questions(clauses: Iterable[Clause]) -> Iterator[str]:
+    """Expressions, each a text: whether a clause is true, then the values it asks, then its parts.
+
+    Of every value there is its type, too. `answers` names their list.
+    """
+    for clause in clauses:
+        yield f"cast(({clause.sql}) as varchar)"
+        for operand in (*clause.operands, *clause.reads):
+            yield f"cast({operand.sql} as varchar)"
+            yield f"typeof({operand.sql})"
+        yield from questions((*clause.parts, *(arm.condition for arm in clause.arms)))
+
+
 def define(graph: Graph, compilation: Compilation, node: str) -> Definition:
     """The definition of a segment, the clock still a placeholder."""
-    sqls = {name: compiled.sql for name, compiled in compilation.models.items()}
-    columns = compilation.columns()
-    columns |= {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
 
     def make() -> Definition:
         # Only a segment that changed since the last command needs the parser.
         from segflow.compile import clauses
 
-        return clauses.taken_apart(graph, sqls, columns, node)
+        return clauses.taken_apart(graph, *_known(graph, compilation), node)
 
+    return graph.parser.keep(_parts("definition", graph, compilation, node), Definition, make)
+
+
+def derive(graph: Graph, compilation: Compilation, column: str) -> Derivation:
+    """Where a column of contacts comes from; without arms where that is no CASE to be found."""
+    node = str(graph.find(CONTACTS))
+
+    def make() -> Derivation:
+        from segflow.compile import derivations
+
+        return derivations.derived(graph, *_known(graph, compilation), node, column)
+
+    parts = ["derivation", column, *_parts("of", graph, compilation, node)]
+    return graph.parser.keep(parts, Derivation, make)
+
+
+def _known(graph: Graph, compilation: Compilation) -> tuple[Sqls, Known]:
+    """Compiled SQL of models, and the columns of models and seeds, by id."""
+    columns = compilation.columns()
+    columns |= {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
+    return {name: compiled.sql for name, compiled in compilation.models.items()}, columns
+
+
+def _parts(what: str, graph: Graph, compilation: Compilation, node: str) -> list[Any]:
+    """All that what is known of a node follows from."""
+    sqls, columns = _known(graph, compilation)
     read = [(n, sqls.get(n), columns.get(n)) for n in sorted(graph.ancestors(node))]
-    return graph.parser.keep(["definition", node, sqls[node], read], Definition, make)
+    return [what, node, sqls[node], read]
