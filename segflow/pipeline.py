@@ -12,14 +12,17 @@ from pathlib import Path
 
 from segflow import artifacts, journal
 from segflow.audiences import deliveries, membership
+from segflow.audiences.clauses import write_clauses
 from segflow.audiences.update import update_audiences
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, plan_build
 from segflow.build.runner import Execution, Result, Watch, run_plan
 from segflow.build.testing import run_tests
 from segflow.build.workspace import locked, open_engine, private_copy, published
+from segflow.compile import findings
 from segflow.compile.compiler import Compilation, compile_graph
 from segflow.compile.connecting import build_graph
+from segflow.compile.definitions import Definitions
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.selection import select
 from segflow.destinations.file import File
@@ -31,10 +34,10 @@ from segflow.questions.emptiness import first_empty, why_nobody
 from segflow.questions.explain import (
     Card,
     Verdict,
+    check_segment,
     explain_contact,
     explain_membership,
     find_contact,
-    segment_of,
 )
 from segflow.questions.profile import Profile, explain_segment, persona_of
 from segflow.questions.show import Table, show_node, show_query
@@ -60,6 +63,9 @@ def compile_project(options: Options, environment: Environment) -> Compiled:
     project = load(options.project_dir, options.target, options.variables, environment)
     graph = build_graph(project)
     compilation = compile_graph(graph)
+    found = findings.find(graph, compilation)
+    compilation.warnings += found.warnings
+    compilation.notes += found.notes
     destinations = deliveries.open_destinations(project)
     project.cache.save()
     return Compiled(project, graph, compilation, destinations)
@@ -172,22 +178,24 @@ def explain(
     compiled: Compiled, names: tuple[str, ...], persona: str | None = None
 ) -> Card | Verdict | Profile:
     """Why a contact is in a segment or not; where a contact stands; who is in a segment."""
-    graph, compilation = compiled.graph, compiled.compilation
+    graph = compiled.graph
     if graph.find(CONTACTS) is None:
         raise ProjectError("there is no model `contacts`, whose rows could be explained")
+    definitions = Definitions(graph, compiled.compilation)
     chosen = persona_of(graph, persona) if persona else None
     if len(names) == 2:
-        segment_of(graph, names[1])
+        check_segment(graph, names[1])
     with published(open_engine(compiled.project)) as session:
         if chosen:
-            profile = explain_segment(session, graph, compilation, chosen.segment)
+            found = definitions.of(chosen.segment)
+            profile = explain_segment(session, graph, found, chosen.segment)
             return replace(profile, persona=chosen.label, description=chosen.description)
         if len(names) == 1 and names[0] in graph.segments:
-            return explain_segment(session, graph, compilation, names[0])
+            return explain_segment(session, graph, definitions.of(names[0]), names[0])
         contact = find_contact(session, graph, names[0])
         if len(names) == 2:
-            return explain_membership(session, graph, compilation, contact, names[1])
-        return explain_contact(session, graph, compilation, contact)
+            return explain_membership(session, definitions, contact, names[1])
+        return explain_contact(session, graph, definitions, contact)
 
 
 @dataclass(frozen=True)
@@ -243,6 +251,12 @@ def _build(
         standing = _standing(report.results, execution.kept)
         report.updated = update_audiences(session, graph, plan, moved, standing)
         report.results += report.updated.results
+        moved_segments = [
+            m.segment for m in report.updated.movements if m.segment in graph.segments
+        ]
+        definitions = Definitions(graph, compiled.compilation)
+        found = {name: definitions.of(name) for name in moved_segments}
+        write_clauses(session, found, report.as_of, options.refresh)
         steps = [_step(result) for result in report.results]
         journal.record(session, _record(report, options), steps, set(graph.nodes))
         after = journal.statuses(session)

@@ -231,3 +231,22 @@ def test_the_starters_stage_is_followed_down_to_its_case(starter: Project) -> No
             assert taken[0]["condition"]["verdict"] is True
     found = explained(starter, "c1")
     assert found["stages"][-1]["until"] is None
+
+
+def test_bi_finds_what_every_clause_does(made: Project) -> None:
+    counted = "select sql, passes, keeps_out, size_without from segments.clauses where segment = '{}' order by clause"
+    funnel = [("days >= 8", 2, 0, 1), ("country != 'FR'", 1, 0, 1)]
+    assert made.rows(counted.format("often")) == [(s, None, None, None) for s, *_ in funnel]
+    made.write({"models/segments/often.sql": SEGMENTS["often"].replace("8", "20")})
+    made.run("--quiet", "--as-of", "2026-07-02 02:00:00")
+    assert made.rows(counted.format("often")) == [
+        ("days >= 20", 0, 1, 1),
+        ("country != 'FR'", 1, 0, 0),
+    ]
+    assert made.rows(counted.format("united"))[0][1] is None
+    made.run("--quiet", "--as-of", "2026-07-03 02:00:00", "--refresh")
+    assert made.rows(counted.format("united")) == [("in united", 2, 2, 4)]
+    reasons = made.rows(
+        "select distinct segment, not_judged_because from segments.clauses where not_judged_because is not null"
+    )
+    assert reasons == [("united", "it is a set operation")]

@@ -1,14 +1,13 @@
 """Definitions in; how many contacts each of their clauses lets through out, and a table of it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from segflow.compile.definitions import Definition
 from segflow.compile.relations import at, literal, timestamp
-from segflow.engines.base import Session
-
-_TABLE = "segments.clauses"
+from segflow.engines.base import EngineError, Session
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Count:
 def count_clauses(session: Session, definition: Definition, as_of: datetime) -> tuple[Count, ...]:
     """What each clause of a definition does, over all contacts; one statement."""
     conditions = [f"coalesce({clause.sql}, false)" for clause in definition.clauses]
-    counted = [" and ".join(conditions)]
+    counted = [" and ".join(conditions) or "true"]
     for index, condition in enumerate(conditions):
         others = conditions[:index] + conditions[index + 1 :]
         counted += [condition, " and ".join(others) or "true"]
@@ -47,27 +46,41 @@ def count_clauses(session: Session, definition: Definition, as_of: datetime) -> 
 
 
 def write_clauses(
-    session: Session, definitions: Mapping[str, Definition], as_of: datetime, refresh: bool = False
+    session: Session, definitions: Mapping[str, Definition], as_of: datetime, refresh: bool
 ) -> None:
     """Bring `segments.clauses` up to date with the definitions of segments just evaluated.
 
-    Counts are as of the run that found the definition new or changed, or was to refresh them.
+    Counts are of the run that found a definition new or changed. The first run of a database
+    counts nothing unless it is to `refresh`: every segment is new to it.
     """
+    is_first = session.relation_type("segments", "clauses") is None
     session.execute(
-        f"create table if not exists {_TABLE} (segment varchar, clause integer, sql varchar,"
-        " passes bigint, keeps_out bigint, size_without bigint, not_judged_because varchar,"
-        " counted_as_of timestamp, definition varchar)"
+        "create table if not exists segments.clauses (segment varchar, clause integer, sql varchar,"
+        " passes bigint, keeps_out bigint, size_without bigint, counted_as_of timestamp,"
+        " not_judged_because varchar, definition varchar)"
     )
-    known: dict[str, str] = dict(session.rows(f"select distinct segment, definition from {_TABLE}"))
+    known: dict[str, str] = dict(
+        session.rows("select distinct segment, definition from segments.clauses")
+    )
     for segment, definition in definitions.items():
         if known.get(segment) == definition.fingerprint and not refresh:
             continue
-        counts = count_clauses(session, definition, as_of)
+        counted = {}
+        # What fails on rows that other clauses keep out has no count of its own.
+        with suppress(EngineError):
+            if refresh or not is_first:
+                counted = dict(enumerate(count_clauses(session, definition, as_of)))
         rows = ", ".join(
-            f"({literal(segment)}, {number}, {literal(c.sql)}, {c.passes}, {c.keeps_out},"
-            f" {c.without}, nullif({literal(c.why)}, ''), {timestamp(as_of)},"
+            f"({literal(segment)}, {index + 1}, {literal(clause.text)}, {_counts(counted, index)},"
+            f" {timestamp(as_of) if counted else 'null'}, nullif({literal(clause.why)}, ''),"
             f" {literal(definition.fingerprint)})"
-            for number, c in enumerate(counts, 1)
+            for index, clause in enumerate(definition.clauses)
         )
-        session.execute(f"delete from {_TABLE} where segment = {literal(segment)}")
-        session.execute(f"insert into {_TABLE} values {rows}" if rows else "select 1")
+        session.execute(f"delete from segments.clauses where segment = {literal(segment)}")
+        if rows:
+            session.execute(f"insert into segments.clauses values {rows}")
+
+
+def _counts(counted: Mapping[int, Count], index: int) -> str:
+    count = counted.get(index)
+    return f"{count.passes}, {count.keeps_out}, {count.without}" if count else "null, null, null"

@@ -51,6 +51,7 @@ class Invocation:
             threads=given.get("threads"),
             full_refresh=given.get("full_refresh", False),
             store_failures=given.get("store_failures", False),
+            refresh=given.get("refresh", False),
         )
 
     def compiled(self) -> Compiled:
@@ -89,6 +90,9 @@ def _options(*names: str) -> Callable[[F], F]:
         "store_failures": click.option(
             "--store-failures", is_flag=True, help="Keep the rows that fail tests."
         ),
+        "refresh": click.option(
+            "--refresh", is_flag=True, help="Count anew what every clause of a segment does."
+        ),
         "resource_type": click.option("--resource-type", help="model, segment, audience, …"),
         "names": click.argument("names", nargs=-1, metavar="[CONTACT] [SEGMENT]"),
         "persona": click.option("--persona", help="A persona, whose card is filled."),
@@ -108,7 +112,7 @@ def _options(*names: str) -> Callable[[F], F]:
 
 _EVERY = ("project_dir", "target", "vars", "output", "quiet")
 _CHOICE = ("select", "exclude")
-_RUN = (*_EVERY, *_CHOICE, "as_of", "threads", "full_refresh", "store_failures")
+_RUN = (*_EVERY, *_CHOICE, "as_of", "threads", "full_refresh", "store_failures", "refresh")
 
 
 def _command(name: str, *options: str) -> Callable[[Callable[..., int]], click.Command]:
@@ -251,13 +255,16 @@ def compile_(invocation: Invocation) -> int:
             invocation.screen.data(compiled.compilation.models[node].sql)
     for warning in compiled.compilation.warnings:
         invocation.screen.say(f"warning  {warning}")
+    for note in compiled.compilation.notes:
+        invocation.screen.say(f"note     {note}")
     where = compiled.project.target_path / "compiled"
     if not invocation.options.selected:
         invocation.screen.say(
             f"{len(models)} models, {len(compiled.compilation.tests)} tests: {where}"
         )
     sql = {node: compiled.compilation.models[node].sql for node in models}
-    invocation.answer({"models": sql, "warnings": compiled.compilation.warnings})
+    said = {"warnings": compiled.compilation.warnings, "notes": compiled.compilation.notes}
+    invocation.answer({"models": sql, **said})
     return 0
 
 

@@ -40,17 +40,17 @@ class Rows:
         return {self.base.alias_or_name, *(join.alias_or_name for join in self.joins)}
 
 
-def taken_apart(graph: Graph, sqls: Sqls, columns: Known, node: str) -> Definition:
+def taken_apart(folder: "Folder", node: str) -> Definition:
     """The definition of a segment; one clause that is all of it where it cannot be taken apart."""
-    folder = Folder(graph, sqls, columns)
+    sql = folder.sqls[node]
     try:
-        return _definition(folder, sqls[node])
+        return _definition(folder, sql)
     except NotPlainError as error:
         key = f"{_EVERYBODY}.{_KEY}"
-        name = graph.nodes[node].name
-        condition = f"{key} in (select {_KEY} from (\n{sqls[node]}\n))"
-        whole = Clause("whole", f"in {name}", condition, why=str(error))
-        return Definition(sqls[node], f"{folder.contacts} as {_EVERYBODY}", key, (whole,))
+        condition = f"{key} in (select {_KEY} from (\n{sql}\n))"
+        text = f"in {node.rpartition('.')[2]}"
+        whole = Clause("whole", text, condition, why=str(error))
+        return Definition(f"{folder.contacts} as {_EVERYBODY}", key, (whole,))
 
 
 def _definition(folder: "Folder", sql: str) -> Definition:
@@ -68,7 +68,7 @@ def _definition(folder: "Folder", sql: str) -> Definition:
     writer = Writer(base.alias_or_name)
     source = " ".join([spelt(base), *(spelt(join) for join in joins)])
     written = [_written(writer, condition, joins) for condition in conditions]
-    return Definition(sql, source, f"{base.alias_or_name}.{_KEY}", tuple(written))
+    return Definition(source, f"{base.alias_or_name}.{_KEY}", tuple(written))
 
 
 def _written(writer: Writer, condition: exp.Expr, joins: list[exp.Join]) -> Clause:
@@ -83,14 +83,14 @@ class Folder:
     """Takes SELECTs apart and puts together what lies below them, down to contacts."""
 
     def __init__(self, graph: Graph, sqls: Sqls, columns: Known):
-        self._sqls = sqls
+        self.sqls = sqls
         contacts = str(graph.find(CONTACTS))
         self.contacts = lowered(str(graph.relations[contacts]))
-        above = graph.descendants(contacts)
-        self._models = {
+        self._above = graph.descendants(contacts)
+        self.models = {
             lowered(str(model.relation)): model.id
             for model in graph.models.values()
-            if model.id in above and model.config.materialized != "incremental"
+            if model.config.materialized != "incremental"
         }
         self._columns = {
             lowered(str(relation)): (relation, names)
@@ -101,14 +101,14 @@ class Folder:
     def parsed(self, sql: str) -> exp.Expr:
         """A query with the table of every column written out, and no CTE left."""
         try:
-            bare = sqlglot.parse_one(sql, dialect="duckdb")
+            bare = _without_ctes(sqlglot.parse_one(sql, dialect="duckdb"))
             schema: dict[str, Any] = {}
             for name in {table_name(table) for table in bare.find_all(exp.Table)}:
                 if name in self._columns:
                     relation, columns = self._columns[name]
                     tables = schema.setdefault(relation.schema, {})
                     tables[relation.identifier] = dict.fromkeys(columns, "unknown")
-            tree = qualify(
+            return qualify(
                 bare,
                 schema=schema,
                 dialect="duckdb",
@@ -118,7 +118,6 @@ class Folder:
             )
         except SqlglotError:
             raise NotPlainError("its SQL is more than can be taken apart") from None
-        return _without_ctes(tree)
 
     def rows(self, query: exp.Expr, is_top: bool = False) -> Rows:
         """A SELECT as rows of its first table, with whatever that one is made of."""
@@ -147,9 +146,9 @@ class Folder:
         try:
             if isinstance(start, exp.Subquery):
                 return self.rows(start.this)
-            node = self._models.get(table_name(start))
-            if node is not None:
-                return self.rows(self.parsed(self._sqls[node]))
+            node = self.models.get(table_name(start))
+            if node in self._above:
+                return self.rows(self.parsed(self.sqls[node]))
         except NotPlainError:
             pass
         return Rows(start)
@@ -190,11 +189,7 @@ def _imported(body: exp.Expr) -> exp.Table | None:
     table = body.args["from_"].this
     if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier):
         return None
-    is_whole = all(
-        isinstance(item, exp.Star)
-        or (isinstance(item.unalias(), exp.Column) and item.alias_or_name == item.unalias().name)
-        for item in body.expressions
-    )
+    is_whole = len(body.expressions) == 1 and isinstance(body.expressions[0], exp.Star)
     return table.copy() if is_whole and set(_parts(table)) <= {"this", "db", "alias"} else None
 
 

@@ -32,11 +32,12 @@ class CompiledSql(Struct, frozen=True):
 
 @dataclass
 class Compilation:
-    """What compiling found: SQL by model id, SQL by test id, and warnings to show."""
+    """What compiling found: SQL by model id, SQL by test id, warnings, and notes for `compile`."""
 
     models: dict[str, CompiledSql] = field(default_factory=dict)
     tests: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def columns(self) -> dict[str, Columns | None]:
         return {node: compiled.outline.columns for node, compiled in self.models.items()}

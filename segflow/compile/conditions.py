@@ -27,6 +27,8 @@ _OTHERS: dict[type[exp.Expr], str] = {
 }
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 _PLACE = ":as_of"
+# Larger numbers than this may be equal as floats where they differ.
+_EXACT = 2.0**53
 _IS_NOT = re.compile(r"\bnot ([\w.]+) is null")
 _NOT_IN = re.compile(r"\bnot ([\w.]+) (in|like|ilike|between)\b")
 
@@ -48,14 +50,16 @@ class Writer:
             parts = tuple(self.clause(part, is_negated) for part in node.flatten())
             return Clause(kind, self.text(whole), spelt(whole), parts)
         operator, compared = self._test(node, is_negated)
+        query = node.find(exp.Select) if isinstance(node, exp.Exists | exp.In) else None
         return Clause(
             "test",
             self._said(whole, operator),
             spelt(whole),
             operator=operator,
             operands=tuple(self._operand(each) for each in compared),
-            reads=tuple(self.reads(node)),
+            reads=tuple(self._asked(node) if query else self.reads(node)),
             arms=tuple(self.arms(compared[0])) if compared else (),
+            picked=_picked(query) if query else "",
         )
 
     def arms(self, node: exp.Expr) -> Iterator[Arm]:
@@ -117,6 +121,12 @@ class Writer:
             self.text(node), spelt(node), node.name if is_own else None, constant_of(node)
         )
 
+    def _asked(self, node: exp.Expr) -> Iterator[Operand]:
+        """Columns of contacts that a query inside a condition goes by, but for the id."""
+        for column in dict.fromkeys(node.find_all(exp.Column)):
+            if column.table == self._base and column.name != "contact_id":
+                yield self._operand(column)
+
     def reads(self, node: exp.Expr) -> Iterator[Operand]:
         """Columns that the condition itself asks, without those inside its queries."""
         seen = set()
@@ -126,6 +136,16 @@ class Writer:
                 yield self._operand(found)
 
 
+def _picked(query: exp.Select) -> str:
+    """`schema.table.column` of what a plain query selects."""
+    item, start = query.expressions[0].unalias(), query.args.get("from_")
+    table = start.this if start else None
+    if len(query.expressions) > 1 or not isinstance(table, exp.Table):
+        return ""
+    is_plain = isinstance(item, exp.Column) and not query.args.get("joins")
+    return f"{table.db}.{table.name}.{item.name}" if is_plain else ""
+
+
 def constant_of(node: exp.Expr) -> Constant | None:
     """The kind and value of what SQL states outright."""
     node = node.unnest()
@@ -133,7 +153,9 @@ def constant_of(node: exp.Expr) -> Constant | None:
         found = constant_of(node.this)
         return ("number", -float(found[1])) if found and found[0] == "number" else None
     if isinstance(node, exp.Literal):
-        return ("text", node.name) if node.is_string else ("number", float(node.name))
+        if node.is_string:
+            return ("text", node.name)
+        return ("number", number) if abs(number := float(node.name)) < _EXACT else None
     if isinstance(node, exp.Boolean):
         return ("boolean", float(bool(node.this)))
     if isinstance(node, exp.Cast) and node.this.is_string and node.this.name == _PLACE:

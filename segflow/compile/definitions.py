@@ -1,7 +1,8 @@
 """A compiled segment in, its `Definition` out. Kept apart from the parser: it is slow to import."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -9,6 +10,9 @@ from segflow.compile.compiler import Compilation
 from segflow.compile.context import digest
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.outlines import Columns, lowered
+
+if TYPE_CHECKING:
+    from segflow.compile.clauses import Folder
 
 Constant = tuple[str, str | float]
 Sqls = Mapping[str, str]
@@ -40,7 +44,8 @@ class Clause(Struct, frozen=True):
 
     `kind`: `and` and `or` have `parts`; a `test` compares its first operand by `operator` with the
     others; a `row` asks whether a joined table has a row; a `whole` cannot be taken apart,
-    and `why` says why. `reads` are the columns asked; `arms` those of a CASE that is compared.
+    and `why` says why. `reads` are the columns asked; `arms` those of a CASE that is compared;
+    `picked` is the `schema.table.column` whose values `in (select …)` goes by.
     """
 
     kind: str
@@ -52,6 +57,7 @@ class Clause(Struct, frozen=True):
     reads: tuple[Operand, ...] = ()
     arms: tuple[Arm, ...] = ()
     why: str = ""
+    picked: str = ""
 
     def walk(self) -> "Iterator[Clause]":
         """This clause and all below it."""
@@ -65,10 +71,9 @@ class Definition(Struct, frozen=True):
 
     The rows are contacts with every table that the segment joins, joined loosely: whoever lacks a
     row in one is still there, and that she has one is a clause of its own. Members are those with
-    a row of which all clauses are true. `sql` is the whole SELECT.
+    a row of which all clauses are true.
     """
 
-    sql: str
     source: str
     key: str
     clauses: tuple[Clause, ...]
@@ -115,40 +120,46 @@ def questions(clauses: Iterable[Clause]) -> Iterator[str]:
         yield from questions((*clause.parts, *(arm.condition for arm in clause.arms)))
 
 
-def define(graph: Graph, compilation: Compilation, node: str) -> Definition:
-    """The definition of a segment, the clock still a placeholder."""
+class Definitions:
+    """What the segments of a compiled project come down to, the clock still a placeholder."""
 
-    def make() -> Definition:
-        # Only a segment that changed since the last command needs the parser.
-        from segflow.compile import clauses
+    def __init__(self, graph: Graph, compilation: Compilation):
+        self._graph = graph
+        self._sqls = {node: compiled.sql for node, compiled in compilation.models.items()}
+        self._columns = compilation.columns()
+        self._columns |= {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
 
-        return clauses.taken_apart(graph, *_known(graph, compilation), node)
+    def of(self, segment: str) -> Definition:
+        """The definition of a segment, by its name."""
+        node = self._graph.segments[segment].id
 
-    return graph.parser.keep(_parts("definition", graph, compilation, node), Definition, make)
+        def make() -> Definition:
+            # Only a segment that changed since the last command needs the parser.
+            from segflow.compile import clauses
 
+            return clauses.taken_apart(self._folder, node)
 
-def derive(graph: Graph, compilation: Compilation, column: str) -> Derivation:
-    """Where a column of contacts comes from; without arms where that is no CASE to be found."""
-    node = str(graph.find(CONTACTS))
+        return self._graph.parser.keep(["definition", *self._parts(node)], Definition, make)
 
-    def make() -> Derivation:
-        from segflow.compile import derivations
+    def behind(self, column: str) -> Derivation:
+        """Where a column of contacts comes from; without arms where that is no CASE to be found."""
+        node = str(self._graph.find(CONTACTS))
 
-        return derivations.derived(graph, *_known(graph, compilation), node, column)
+        def make() -> Derivation:
+            from segflow.compile import derivations
 
-    parts = ["derivation", column, *_parts("of", graph, compilation, node)]
-    return graph.parser.keep(parts, Derivation, make)
+            return derivations.derived(self._folder, node, column)
 
+        return self._graph.parser.keep(["behind", column, *self._parts(node)], Derivation, make)
 
-def _known(graph: Graph, compilation: Compilation) -> tuple[Sqls, Known]:
-    """Compiled SQL of models, and the columns of models and seeds, by id."""
-    columns = compilation.columns()
-    columns |= {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
-    return {name: compiled.sql for name, compiled in compilation.models.items()}, columns
+    def _parts(self, node: str) -> list[Any]:
+        """All that what is known of a node follows from."""
+        ancestors = sorted(self._graph.ancestors(node))
+        read = [(n, self._sqls.get(n), self._columns.get(n)) for n in ancestors]
+        return [node, self._sqls[node], read]
 
+    @cached_property
+    def _folder(self) -> "Folder":
+        from segflow.compile.clauses import Folder
 
-def _parts(what: str, graph: Graph, compilation: Compilation, node: str) -> list[Any]:
-    """All that what is known of a node follows from."""
-    sqls, columns = _known(graph, compilation)
-    read = [(n, sqls.get(n), columns.get(n)) for n in sorted(graph.ancestors(node))]
-    return [what, node, sqls[node], read]
+        return Folder(self._graph, self._sqls, self._columns)

@@ -5,16 +5,14 @@ from sqlglot import exp
 
 from segflow.compile.clauses import Folder, NotPlainError, table_name
 from segflow.compile.conditions import Writer, spelt
-from segflow.compile.definitions import Arm, Derivation, Known, Sqls, questions
-from segflow.compile.graph import Graph
-from segflow.compile.outlines import lowered
+from segflow.compile.definitions import Arm, Derivation, questions
 
 _ANSWERS = "answers"
 
 
-def derived(graph: Graph, sqls: Sqls, columns: Known, node: str, column: str) -> Derivation:
+def derived(folder: Folder, node: str, column: str) -> Derivation:
     """The CASE behind a column of the model `node`, whose rows answer what its arms ask."""
-    tracer = _Tracer(graph, sqls, columns)
+    tracer = _Tracer(folder)
     try:
         query = tracer.model(node, column)
     except NotPlainError:
@@ -25,20 +23,14 @@ def derived(graph: Graph, sqls: Sqls, columns: Known, node: str, column: str) ->
 class _Tracer:
     """Follows a column downwards, and hands the answers to its CASE up the same way."""
 
-    def __init__(self, graph: Graph, sqls: Sqls, columns: Known):
-        self._folder = Folder(graph, sqls, columns)
-        self._sqls = sqls
-        self._models = {
-            lowered(str(model.relation)): model.id
-            for model in graph.models.values()
-            if model.config.materialized != "incremental"
-        }
+    def __init__(self, folder: Folder):
+        self._folder = folder
         self.arms: tuple[Arm, ...] = ()
         self.found_in = ""
 
     def model(self, node: str, column: str) -> exp.Expr:
         """A model's query, with `answers` among its columns where a CASE was found."""
-        query = self._folder.parsed(self._sqls[node])
+        query = self._folder.parsed(self._folder.sqls[node])
         is_found = self._query(query, column)
         self.found_in = self.found_in or (node.rpartition(".")[2] if is_found else "")
         return query
@@ -79,7 +71,7 @@ class _Tracer:
     def _table(self, table: exp.Expr, column: str) -> bool:
         if isinstance(table, exp.Subquery):
             return self._query(table.this, column)
-        node = self._models.get(table_name(table))
+        node = self._folder.models.get(table_name(table))
         if node is None:
             return False
         below = self.model(node, column)

@@ -51,6 +51,7 @@ class ModelConfig(Shape, frozen=True):
     on_schema_change: Literal["ignore", "fail", "append_new_columns", "sync_all_columns"] = "ignore"
     full_refresh: bool | None = None
     contract: Contract = Contract()
+    exclusive_with: list[str] = []
 
 
 class SeedConfig(Shape, frozen=True):

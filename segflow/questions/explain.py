@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from segflow.compile.compiler import Compilation
-from segflow.compile.definitions import Definition, Derivation, define, derive
+from segflow.compile.definitions import Definition, Definitions, Derivation
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.outlines import lowered
 from segflow.compile.relations import at, literal, quoted
@@ -88,16 +87,16 @@ def find_contact(session: Session, graph: Graph, name: str) -> str:
 
 
 def explain_membership(
-    session: Session, graph: Graph, compilation: Compilation, contact: str, segment: str
+    session: Session, definitions: Definitions, contact: str, segment: str
 ) -> Verdict:
     """Why a contact is in a segment, or is not."""
-    definition = define(graph, compilation, segment_of(graph, segment))
+    definition = definitions.of(segment)
     columns = sorted(compared_columns(definition))
-    derivations = {column: derive(graph, compilation, column) for column in columns}
+    derivations = {column: definitions.behind(column) for column in columns}
     return _verdict(session, definition, contact, segment, derivations)
 
 
-def explain_contact(session: Session, graph: Graph, compilation: Compilation, contact: str) -> Card:
+def explain_contact(session: Session, graph: Graph, definitions: Definitions, contact: str) -> Card:
     """Where a contact stands, and what she nearly is."""
     stays = _stays(session, contact, "true")
     last = session.rows("select max(as_of) from segments.evaluations")[0][0]
@@ -105,26 +104,17 @@ def explain_contact(session: Session, graph: Graph, compilation: Compilation, co
     evaluated = {
         row[0] for row in session.rows("select distinct segment from segments.evaluations")
     }
-    missed = {
-        name: define(graph, compilation, model.id)
-        for name, model in graph.segments.items()
-        if name in evaluated - held
-    }
+    missed = {name: definitions.of(name) for name in graph.segments if name in evaluated - held}
     near = _one_clause_short(session, missed, contact, last)
     verdicts = tuple(_verdict(session, missed[name], contact, name, {}) for name in near)
     return Card(contact, last, _stages(session, graph, contact), stays, verdicts)
 
 
-def segment_of(graph: Graph, name: str) -> str:
-    """The id of a segment.
-
-    Raises:
-        ProjectError: there is none of that name.
-    """
+def check_segment(graph: Graph, name: str) -> None:
+    """Raises ProjectError where there is no segment of that name."""
     if name not in graph.segments:
         hint = did_you_mean(name, graph.segments) or "segflow ls --resource-type segment"
         raise ProjectError(f"unknown segment `{name}`", hint=hint)
-    return graph.segments[name].id
 
 
 # ── facts ─────────────────────────────────────────────────────────────────────────────────────

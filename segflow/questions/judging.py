@@ -91,7 +91,7 @@ def is_contact(key: str, contact: str) -> str:
 
 def failed(definition: Definition) -> str:
     """SQL for how many clauses are not true of a row."""
-    return " + ".join(f"(({c.sql}) is not true)::integer" for c in definition.clauses)
+    return " + ".join(["0", *(f"(({c.sql}) is not true)::integer" for c in definition.clauses)])
 
 
 def compared_columns(definition: Definition) -> set[str]:

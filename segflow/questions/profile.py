@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from segflow.audiences.clauses import Count, count_clauses
-from segflow.compile.compiler import Compilation
-from segflow.compile.definitions import define
+from segflow.compile.definitions import Definition
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.relations import literal, quoted
 from segflow.engines.base import Session
 from segflow.errors import ProjectError, did_you_mean
 from segflow.project.nodes import Persona
-from segflow.questions.explain import identifiers, last_evaluated, segment_of
+from segflow.questions.explain import identifiers, last_evaluated
 
 _SHOWN = 10
 # A column with more values than this does not tell kinds of contacts apart.
@@ -78,10 +77,9 @@ def persona_of(graph: Graph, name: str) -> Persona:
 
 
 def explain_segment(
-    session: Session, graph: Graph, compilation: Compilation, segment: str
+    session: Session, graph: Graph, definition: Definition, segment: str
 ) -> Profile:
     """The funnel, the overlaps and the profile of a segment."""
-    node = segment_of(graph, segment)
     as_of = last_evaluated(session, segment)
     contacts = str(graph.relations[str(graph.find(CONTACTS))])
     session.execute(
@@ -92,11 +90,11 @@ def explain_segment(
     everyone, members = session.rows(sizes)[0]
     return Profile(
         segment,
-        graph.nodes[node].description,
+        graph.segments[segment].model.description,
         as_of,
         everyone,
         members,
-        count_clauses(session, define(graph, compilation, node), as_of),
+        count_clauses(session, definition, as_of),
         _overlaps(session, segment),
         _values(session, graph, contacts) if members else (),
         _medians(session, contacts) if members else (),
