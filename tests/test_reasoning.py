@@ -148,7 +148,6 @@ def test_traps_of_null(project: MakeProject) -> None:
         "`drops` leaves out whoever has no `t`: add `t is not null` if meant",
         "`drops_more` leaves out whoever has no `t`: add `t is not null` if meant",
         "`picks` has nobody once a `lifecycle.contacts.referrer` is null: use not exists for `email not in (select referrer as referrer from lifecycle.contacts as contacts)`",
-        "`picks_ids` has nobody once a `lifecycle.contacts.contact_id` is null: use not exists for `contact_id not in (select contact_id as contact_id from lifecycle.contacts as contacts)`",
         '`slips` excludes nobody whose `email` is null: `not exists(select 1 as "1" from lifecycle.contacts as o where o.referrer = email)`',
     ]
 

@@ -29,6 +29,7 @@ _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 60480
 _PLACE = ":as_of"
 # Larger numbers than this may be equal as floats where they differ.
 _EXACT = 2.0**53
+_QUOTED = re.compile(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")")
 _IS_NOT = re.compile(r"\bnot ([\w.]+) is null")
 _NOT_IN = re.compile(r"\bnot ([\w.]+) (in|like|ilike|between)\b")
 
@@ -74,11 +75,7 @@ class Writer:
 
     def text(self, node: exp.Expr) -> str:
         """SQL as people write it: small letters, contacts' columns without their table."""
-        shown = node.copy()
-        for column in [*shown.find_all(exp.Column)]:
-            if column.table == self._base:
-                column.set("table", None)
-        return readable(spelt(shown))
+        return readable(spelt(node), self._base)
 
     def _said(self, node: exp.Expr, operator: str) -> str:
         """The text of a test; `in trials_ending` where it asks for no more than that."""
@@ -182,18 +179,15 @@ def spelt(node: exp.Expr) -> str:
     return sql.replace(f"CAST('{_PLACE}' AS TIMESTAMP)", f"timestamp '{_PLACE}'")
 
 
-def readable(sql: str) -> str:
+def readable(sql: str, base: str = "") -> str:
     """The same as a person writes it; what stands in quotes stays."""
     sql = sql.replace(f"timestamp '{_PLACE}'", "as_of")
-    sql = re.sub(r"INTERVAL '(-?\d+)' (\w+)", r"interval '\1 \2'", sql)
-    pieces = re.split(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")", sql)
-    plain = [
-        piece if i % 2 and not _is_length(piece) else piece.lower().replace("<>", "!=")
-        for i, piece in enumerate(pieces)
-    ]
-    said = _IS_NOT.sub(r"\1 is not null", "".join(plain))
+    sql = re.sub(r"INTERVAL '(-?\d+)' (\w+)", lambda m: f"interval '{m[1]} {m[2].lower()}'", sql)
+    pieces = _QUOTED.split(sql)
+    own = re.compile(rf"\b{re.escape(base)}\.") if base else None
+    for index, piece in enumerate(pieces):
+        if index % 2 == 0:
+            plain = piece.lower().replace("<>", "!=")
+            pieces[index] = own.sub("", plain) if own else plain
+    said = _IS_NOT.sub(r"\1 is not null", "".join(pieces))
     return _NOT_IN.sub(r"\1 not \2", said)
-
-
-def _is_length(piece: str) -> bool:
-    return bool(re.fullmatch(r"'-?\d+ [A-Z]+'", piece))

@@ -39,13 +39,14 @@ def find(graph: Graph, compilation: Compilation) -> Findings:
                 raise ProjectError(message, place, did_you_mean(other, graph.segments))
     sqls = [(node, compiled.sql) for node, compiled in compilation.models.items()]
     declared = [(name, m.config.exclusive_with) for name, m in graph.segments.items()]
-    parts = ["findings", sqls, declared, sorted(_never_null(graph))]
+    sure = _never_null(graph)
+    parts = ["findings", sqls, declared, sorted(sure)]
 
     def make() -> Findings:
         definitions = Definitions(graph, compilation)
         found = {name: definitions.of(name) for name in graph.segments}
         reasoner = Reasoner(found)
-        alone = [*_alone(graph, reasoner, found)]
+        alone = [*_alone(graph, reasoner, found, sure)]
         pairs = [*_pairs(graph, reasoner)]
         return Findings(
             (*alone, *filter(None, (w for w, _ in pairs))), tuple(n for _, n in pairs if n)
@@ -54,12 +55,14 @@ def find(graph: Graph, compilation: Compilation) -> Findings:
     return graph.parser.keep(parts, Findings, make)
 
 
-def _alone(graph: Graph, reasoner: Reasoner, definitions: dict[str, Definition]) -> Iterator[str]:
+def _alone(
+    graph: Graph, reasoner: Reasoner, definitions: dict[str, Definition], sure: set[str]
+) -> Iterator[str]:
     """What is wrong with a segment by itself."""
     for name, definition in definitions.items():
         if reasoner.is_never(name):
             yield _at(graph, name, "can never have members: its clauses contradict each other")
-        yield from (_at(graph, name, trap) for trap in _traps(graph, definition))
+        yield from (_at(graph, name, trap) for trap in _traps(graph, definition, sure))
 
 
 def _pairs(graph: Graph, reasoner: Reasoner) -> Iterator[tuple[str, str]]:
@@ -95,19 +98,19 @@ def _at(graph: Graph, name: str, text: str) -> str:
 def _never_null(graph: Graph) -> set[str]:
     """`schema.table.column` of what a test holds to be not null, ids of segments included."""
     found = {f"{model.relation}.contact_id" for model in graph.segments.values()}
+    found.add(f"{graph.relations[str(graph.find(CONTACTS))]}.contact_id")
     for test in graph.project.data_tests:
         if test.test == "not_null" and test.attached in graph.relations and test.column:
             found.add(f"{graph.relations[test.attached]}.{test.column}")
     return {lowered(name) for name in found}
 
 
-def _traps(graph: Graph, definition: Definition) -> Iterator[str]:
-    sure = _never_null(graph)
+def _traps(graph: Graph, definition: Definition, sure: set[str]) -> Iterator[str]:
     contacts = lowered(str(graph.relations[str(graph.find(CONTACTS))]))
     tests = list(tests_of(definition))
     for test in tests:
         columns = [lowered(column) for operand in test.reads if (column := operand.column)]
-        loose = [c for c in columns if f"{contacts}.{c}" not in {*sure, f"{contacts}.contact_id"}]
+        loose = [c for c in columns if f"{contacts}.{c}" not in sure]
         if test.operator == "not in" and test.picked and lowered(test.picked) not in sure:
             yield f"has nobody once a `{test.picked}` is null: use not exists for `{test.text}`"
         elif test.operator == "not exists":

@@ -98,13 +98,12 @@ class Reasoner:
     def is_contained(self, name: str, other: str) -> bool:
         """Whether all members of a segment are in another one; neither is without clauses."""
         cases, forms = self._cases[name], self._forms[other]
-        if not cases or not self._cases[other] or not forms:
+        if not cases or not forms or not all(_implies(cases[0], form) for form in forms):
             return False
         one, two = self._definitions[name], self._definitions[other]
         is_of_contacts = not two.is_joined and all(map(_is_of_contacts, forms))
-        if one.source != two.source and not is_of_contacts:
-            return False
-        return all(_implies(case, form) for case in cases for form in forms)
+        is_known = bool(self._cases[other]) and (one.source == two.source or is_of_contacts)
+        return is_known and all(_implies(case, form) for case in cases for form in forms)
 
     def common(self, name: str, other: str) -> str | None:
         """Values of contacts' columns with which somebody is in both; None where unknown."""
