@@ -186,6 +186,8 @@ def explain(
     if len(names) == 2:
         check_segment(graph, names[1])
     with published(open_engine(compiled.project)) as session:
+        if session.relation_type("segments", "evaluations") is None:
+            raise WorkspaceError("no segment was evaluated yet", hint="segflow run")
         if chosen:
             found = definitions.of(chosen.segment)
             profile = explain_segment(session, graph, found, chosen.segment)

@@ -111,6 +111,10 @@ APART = {
         ["country = 'DE'", "days > 5"],
     ),
     "everybody": ("select contact_id from {{ ref('contacts') }}", []),
+    "in_capitals": (
+        "WITH All_of_them AS (SELECT * FROM {{ ref('contacts') }}) SELECT Contact_ID FROM all_OF_them WHERE Stage = 'Trial' or DAYS > 7",
+        ["stage = 'Trial' or days > 7"],
+    ),
     "counted": (
         "with counts as (select contact_id, count(*) as n from {{ ref('carts') }} group by contact_id)"
         " select contacts.contact_id from {{ ref('contacts') }} as contacts inner join counts"
@@ -136,6 +140,8 @@ APART = {
 }
 # Definitions that are one clause, and why.
 WHOLE = {
+    "listed": ("with Listed as (select * from {{ ref('contacts') }}) select contact_id, unnest(case when is_vip then [1] end) as n from listed", "a list decides how many rows it has"),
+    "renamed": ("with ids (contact_id) as (select contact_id from {{ ref('contacts') }}) select contact_id from ids", "a CTE is read in a way that cannot be followed"),
     "united": ("select contact_id from {{ ref('contacts') }} where days > 5 union select contact_id from {{ ref('contacts') }} where is_vip", "it is a set operation"),
     "ranked": ("select contact_id from {{ ref('contacts') }} qualify row_number() over (partition by stage order by contact_id) = 1", "a window function picks its rows"),
     "having": ("select contact_id from {{ ref('contacts') }} group by contact_id having count(*) = 1", "it asks about groups of rows"),

@@ -76,6 +76,7 @@ def test_contradictions(project: MakeProject, condition: str) -> None:
         "t = 'x' or t = 'z'",
         "a = 9007199254740993 and a = 9007199254740992",
         "a < b and b < a",
+        "t > 'lead' and t < 'lead'",
         "seen_at > {{ as_of() }} - interval '1 month' and seen_at < {{ as_of() }} - interval '30 days'",
         "t in (select t from {{ ref('contacts') }} where a = 1) and t not in (select t from {{ ref('contacts') }} where a = 2) and t is not null and stage in (select stage from {{ ref('contacts') }})",
     ],

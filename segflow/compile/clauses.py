@@ -57,7 +57,7 @@ def _definition(folder: "Folder", sql: str) -> Definition:
     rows = folder.rows(folder.parsed(sql), is_top=True)
     joins, conditions = rows.joins, rows.conditions
     base, key = rows.base, (rows.columns or {}).get(_KEY)
-    if not _is_table(base, folder.contacts):
+    if table_name(base) != folder.contacts:
         if not isinstance(key, exp.Column) or key.table != base.alias_or_name:
             raise NotPlainError(f"its {_KEY} is not a column of {base.alias_or_name}")
         joins = [_loose(base, exp.EQ(this=_column(_EVERYBODY, _KEY), expression=key)), *joins]
@@ -141,8 +141,6 @@ class Folder:
 
     def _below(self, start: exp.Expr) -> Rows:
         """What the first table is made of; the table itself where that is as far as it goes."""
-        if isinstance(start, exp.Table) and _is_table(start, self.contacts):
-            return Rows(start)
         try:
             if isinstance(start, exp.Subquery):
                 return self.rows(start.this)
@@ -175,8 +173,11 @@ def _without_ctes(tree: exp.Expr) -> exp.Expr:
 
 def _write_out(reader: exp.Expr, cte: exp.CTE) -> None:
     for table in [*reader.find_all(exp.Table)]:
-        if table.db or table.name != cte.alias:
+        if table.db or lowered(table.name) != lowered(cte.alias):
             continue
+        renames = cte.alias_column_names or table.alias_column_names
+        if renames or set(_parts(table)) - {"this", "alias"}:
+            raise NotPlainError("a CTE is read in a way that cannot be followed")
         copied = _imported(cte.this) or exp.Subquery(this=cte.this.copy())
         copied.set("alias", exp.TableAlias(this=exp.to_identifier(table.alias_or_name)))
         table.replace(copied)
@@ -187,10 +188,9 @@ def _imported(body: exp.Expr) -> exp.Table | None:
     if not isinstance(body, exp.Select) or set(_parts(body)) - {"expressions", "from_"}:
         return None
     table = body.args["from_"].this
-    if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier):
-        return None
     is_whole = len(body.expressions) == 1 and isinstance(body.expressions[0], exp.Star)
-    return table.copy() if is_whole and set(_parts(table)) <= {"this", "db", "alias"} else None
+    is_table = isinstance(table.this, exp.Identifier) and bool(table_name(table))
+    return table.copy() if is_whole and is_table else None
 
 
 # ── what a SELECT is made of ──────────────────────────────────────────────────────────────────
@@ -213,7 +213,9 @@ def _check_plain(select: exp.Select, is_top: bool) -> None:
     if is_top:
         parts -= {"order"} | ({"group"} if "having" not in parts else set())
         parts -= {"qualify"} if _picks_one_of_hers(select) else set()
-    elif any(isinstance(item, exp.Window | exp.AggFunc) for item in items):
+    if any(isinstance(item, exp.Explode | exp.Unnest) for item in items):
+        raise NotPlainError("a list decides how many rows it has")
+    if not is_top and any(isinstance(item, exp.Window | exp.AggFunc) for item in items):
         raise NotPlainError("its columns are computed over several rows")
     if "from_" not in select.args or not select.args["from_"]:
         raise NotPlainError("it reads no table")
@@ -231,23 +233,16 @@ def _picks_one_of_hers(select: exp.Select) -> bool:
     test = clause.this if clause else None
     if not isinstance(test, exp.EQ) or not isinstance(test.left, exp.Window):
         return False
-    window = test.left
-    keys = [i.unalias() for i in select.expressions if i.alias_or_name == _KEY]
-    is_first = test.right.is_number and test.right.name == "1"
-    return (
-        isinstance(window.this, exp.RowNumber)
-        and is_first
-        and window.args.get("partition_by") == keys
-    )
+    keys = [item.unalias() for item in select.expressions if item.alias_or_name == _KEY]
+    is_first = isinstance(test.left.this, exp.RowNumber) and test.right == exp.Literal.number(1)
+    return is_first and test.left.args.get("partition_by") == keys
 
 
 def _conjuncts(node: exp.Expr) -> list[exp.Expr]:
     node = node.unnest()
-    return (
-        [p for part in node.flatten() for p in _conjuncts(part)]
-        if isinstance(node, exp.And)
-        else [node]
-    )
+    if not isinstance(node, exp.And):
+        return [node]
+    return [found for part in node.flatten() for found in _conjuncts(part)]
 
 
 def _join(join: exp.Join, joins: list[exp.Join], conditions: list[exp.Expr]) -> None:
@@ -331,13 +326,10 @@ def _column(table: str, name: str) -> exp.Column:
 
 
 def table_name(table: exp.Expr) -> str:
-    if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier):
+    """`schema.name` in lower case of a table read as it is, else nothing."""
+    if not isinstance(table, exp.Table) or set(_parts(table)) - {"this", "db", "alias"}:
         return ""
     return lowered(".".join(spelt(part) for part in table.parts))
-
-
-def _is_table(node: exp.Expr, relation: str) -> bool:
-    return table_name(node) == relation
 
 
 def _is_key(key: exp.Expr, rows: Rows) -> bool:

@@ -40,7 +40,8 @@ def find(graph: Graph, compilation: Compilation) -> Findings:
     sqls = [(node, compiled.sql) for node, compiled in compilation.models.items()]
     declared = [(name, m.config.exclusive_with) for name, m in graph.segments.items()]
     sure = _never_null(graph)
-    parts = ["findings", sqls, declared, sorted(sure)]
+    seeds = [(seed.id, seed.header) for seed in graph.project.seeds]
+    parts = ["findings", sqls, seeds, declared, sorted(sure)]
 
     def make() -> Findings:
         definitions = Definitions(graph, compilation)

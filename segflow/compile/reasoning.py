@@ -159,7 +159,11 @@ def _is_plain(test: Clause) -> bool:
     """Whether a test compares a value with nothing but constants."""
     constants = [operand.constant for operand in test.operands[1:]]
     is_known = test.operator in _OPERATORS and None not in constants
-    return is_known and bool(test.operands) and "SELECT" not in test.sql
+    # In which order texts come depends on the collation.
+    is_ordered = test.operator.removeprefix("not ") in ("<", "<=", ">", ">=", "between")
+    is_word = any(constant and constant[0] == "text" for constant in constants)
+    is_alone = bool(test.operands) and "SELECT" not in test.sql
+    return is_known and is_alone and not (is_ordered and is_word)
 
 
 def _is_of_contacts(form: _Form) -> bool:

@@ -1,5 +1,6 @@
 """One contact, and a segment perhaps, in; in or out, since when, clause by clause, and why, out."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,7 +8,7 @@ from segflow.compile.definitions import Definition, Definitions, Derivation
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.outlines import lowered
 from segflow.compile.relations import at, literal, quoted
-from segflow.engines.base import Session
+from segflow.engines.base import EngineError, Session
 from segflow.errors import ProjectError, WorkspaceError, did_you_mean
 from segflow.questions.judging import Judged, compared_columns, failed, is_contact, judge
 
@@ -126,15 +127,11 @@ def last_evaluated(session: Session, segment: str) -> datetime:
     Raises:
         WorkspaceError: it never was.
     """
-    found = []
-    if session.relation_type("segments", "evaluations"):
-        found = session.rows(
-            "select max(as_of) from segments.evaluations"
-            f" where segment = {literal(segment)} having count(*) > 0"
-        )
-    if not found:
+    moment: datetime | None = session.rows(
+        f"select max(as_of) from segments.evaluations where segment = {literal(segment)}"
+    )[0][0]
+    if moment is None:
         raise WorkspaceError(f"`{segment}` was never evaluated", hint="segflow run")
-    moment: datetime = found[0][0]
     return moment
 
 
@@ -148,15 +145,16 @@ def _stays(session: Session, contact: str, condition: str) -> tuple[Stay, ...]:
 
 
 def _stages(session: Session, graph: Graph, contact: str) -> tuple[Stay, ...]:
-    """The contact's way through the stages, where the project keeps it; else the stage alone."""
-    node = graph.find("stage_history")
-    if node is None:
-        return ()
-    rows = session.rows(
-        f"select stage, started_at, ended_at from {graph.relations[node]}"
-        f" where cast(contact_id as varchar) = {literal(contact)} order by started_at"
-    )
-    return tuple(Stay(*row) for row in rows)
+    """The contact's way through the stages, where the project has a model `stage_history`."""
+    relation = graph.relations.get(graph.find("stage_history") or "")
+    # A model of that name may be another thing in another project.
+    with suppress(EngineError):
+        rows = session.rows(
+            f"select stage, started_at, ended_at from {relation}"
+            f" where cast(contact_id as varchar) = {literal(contact)} order by started_at"
+        )
+        return tuple(Stay(*row) for row in rows)
+    return ()
 
 
 def _verdict(
@@ -189,6 +187,8 @@ def _one_clause_short(
             batch = names[start : start + _BATCH]
             counts = ", ".join(f"min({failed(group[name])})" for name in batch)
             where = is_contact(group[batch[0]].key, contact)
-            row = session.rows(at(f"select {counts} from {source} where {where}", as_of))[0]
-            found += [name for name, failed in zip(batch, row, strict=True) if failed == 1]
+            # What was edited since the run may ask for columns that are not there yet.
+            with suppress(EngineError):
+                row = session.rows(at(f"select {counts} from {source} where {where}", as_of))[0]
+                found += [name for name, failed in zip(batch, row, strict=True) if failed == 1]
     return sorted(found)[:_SHOWN]
