@@ -216,12 +216,21 @@ def test_all_that_is_claimed_is_so(conditions: list[str]) -> None:
         found = {name: definitions.of(name) for name in segments}
         reasoner = Reasoner(found)
     with duckdb.connect() as connection:
-        connection.execute(f"create table contacts as {everything()}")
+        connection.execute(
+            f"create schema lifecycle; create table lifecycle.contacts as {everything()}"
+        )
+        for definition in found.values():
+            # Negations that were pushed down leave true, false and null where they were.
+            for clause in (part for whole in definition.clauses for part in whole.walk()):
+                if clause.parts:
+                    again = f" {clause.kind} ".join(f"({part.sql})" for part in clause.parts)
+                    counted = f"select count(*) from {definition.source} where ({clause.sql}) is distinct from ({again})"
+                    assert connection.execute(counted).fetchone() == (0,), clause.text
         members = {
             name: {
                 row[0]
                 for row in connection.execute(
-                    f"select contact_id from contacts where {condition}"
+                    f"select contact_id from lifecycle.contacts where {condition}"
                 ).fetchall()
             }
             for name, condition in segments.items()
