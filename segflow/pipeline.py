@@ -11,15 +11,18 @@ from pathlib import Path
 
 from segflow import artifacts, journal
 from segflow.audiences import deliveries, membership
+from segflow.audiences.clauses import write_clauses
 from segflow.audiences.update import update_audiences
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, plan_build
 from segflow.build.runner import Execution, Result, Watch, run_plan
 from segflow.build.testing import run_tests
 from segflow.build.workspace import locked, open_engine, private_copy, published
+from segflow.compile import findings
 from segflow.compile.compiler import Compilation, compile_graph
 from segflow.compile.connecting import build_graph
-from segflow.compile.graph import Graph
+from segflow.compile.definitions import Definitions
+from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.selection import select, select_with_tests, with_tests
 from segflow.destinations.file import File
 from segflow.engines.base import Engine, Session
@@ -28,6 +31,15 @@ from segflow.project import archive
 from segflow.project.config import Environment, moment
 from segflow.project.load import Project, load
 from segflow.questions.emptiness import first_empty, why_nobody
+from segflow.questions.explain import (
+    Card,
+    Verdict,
+    check_segment,
+    explain_contact,
+    explain_membership,
+    find_contact,
+)
+from segflow.questions.profile import Profile, explain_segment, persona_of
 from segflow.questions.show import Table, show_node, show_query
 from segflow.report import Options, Report
 
@@ -57,6 +69,9 @@ def compile_loaded(project: Project) -> Compiled:
     """Connect, render and check a project that has been read; raises ProjectError."""
     graph = build_graph(project)
     compilation = compile_graph(graph)
+    found = findings.find(graph, compilation)
+    compilation.warnings += found.warnings
+    compilation.notes += found.notes
     deliveries.check_destinations(project)
     return Compiled(project, graph, compilation)
 
@@ -168,6 +183,32 @@ def show(compiled: Compiled, options: Options, inline: str | None, limit: int) -
         return show_node(session, graph, chosen[0], limit)
 
 
+def explain(
+    compiled: Compiled, names: tuple[str, ...], persona: str | None = None
+) -> Card | Verdict | Profile:
+    """Why a contact is in a segment or not; where a contact stands; who is in a segment."""
+    graph = compiled.graph
+    if graph.find(CONTACTS) is None:
+        raise ProjectError("there is no model `contacts`, whose rows could be explained")
+    definitions = Definitions(graph, compiled.compilation)
+    chosen = persona_of(graph, persona) if persona else None
+    if len(names) == 2:
+        check_segment(graph, names[1])
+    with published(open_engine(compiled.project)) as session:
+        if session.relation_type("segments", "evaluations") is None:
+            raise WorkspaceError("no segment was evaluated yet", hint="segflow run")
+        if chosen:
+            found = definitions.of(chosen.segment)
+            profile = explain_segment(session, graph, found, chosen.segment)
+            return replace(profile, persona=chosen.label, description=chosen.description)
+        if len(names) == 1 and names[0] in graph.segments:
+            return explain_segment(session, graph, definitions.of(names[0]), names[0])
+        contact = find_contact(session, graph, names[0])
+        if len(names) == 2:
+            return explain_membership(session, definitions, contact, names[1])
+        return explain_contact(session, graph, definitions, contact)
+
+
 @dataclass(frozen=True)
 class Inspection:
     """What stands in the published database: how fresh, what is empty, and who is missing."""
@@ -222,6 +263,12 @@ def build_copy(
         report.updated = update_audiences(session, graph, plan, moved, stale, options.approved)
         report.results = [_stopped(result, report) for result in report.results]
         report.results += report.updated.results
+        moved_segments = [
+            m.segment for m in report.updated.movements if m.segment in graph.segments
+        ]
+        definitions = Definitions(graph, compiled.compilation)
+        found = {name: definitions.of(name) for name in moved_segments}
+        write_clauses(session, found, report.as_of, options.refresh)
         steps = [_step(result) for result in report.results]
         trips = report.updated.watched.trips
         approvals = [(t.name, t.guard, t.moved, t.approved) for t in trips if not t.holds]

@@ -30,6 +30,7 @@ class Options:
     full_refresh: bool = False
     store_failures: bool = False
     approved: dict[str, int] = field(default_factory=dict)
+    refresh: bool = False
 
 
 @dataclass

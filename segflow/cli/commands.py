@@ -15,7 +15,7 @@ import click
 from segflow import __version__, artifacts, pipeline, planning
 from segflow.build.plan import Plan, Step, kind_of
 from segflow.build.runner import Result, Watch
-from segflow.cli import preview
+from segflow.cli import answers, preview
 from segflow.cli.output import Log, as_json, emptiness, results_of, table
 from segflow.cli.starter import copy_starter
 from segflow.compile.selection import select, select_with_tests
@@ -54,6 +54,7 @@ class Invocation:
             full_refresh=given.get("full_refresh", False),
             store_failures=given.get("store_failures", False),
             approved=_approved(given.get("approve") or ()),
+            refresh=given.get("refresh", False),
         )
 
     @functools.cached_property
@@ -129,7 +130,12 @@ def _options(*names: str) -> Callable[[F], F]:
         "approve": click.option(
             "--approve", multiple=True, help="name=ceiling: how much a guard is to let through."
         ),
+        "refresh": click.option(
+            "--refresh", is_flag=True, help="Count anew what every clause of a segment does."
+        ),
         "resource_type": click.option("--resource-type", help="model, segment, audience, …"),
+        "names": click.argument("names", nargs=-1, metavar="[CONTACT] [SEGMENT]"),
+        "persona": click.option("--persona", help="A persona, whose card is filled."),
         "inline": click.option("--inline", help="A query, with Jinja."),
         "limit": click.option("--limit", type=click.IntRange(1), default=5, show_default=True),
         "output": click.option("--output", type=click.Choice(["text", "json"]), default="text"),
@@ -152,7 +158,7 @@ def _options(*names: str) -> Callable[[F], F]:
 
 _EVERY = ("project_dir", "target", "vars", "output", "quiet")
 _CHOICE = ("select", "exclude", "state")
-_BUILD = ("threads", "full_refresh", "store_failures", "approve")
+_BUILD = ("threads", "full_refresh", "store_failures", "approve", "refresh")
 _RUN = (*_EVERY, *_CHOICE, "as_of", *_BUILD)
 
 
@@ -334,11 +340,14 @@ def compile_(invocation: Invocation) -> int:
             invocation.data(compiled.compilation.models[node].sql)
     for warning in compiled.compilation.warnings:
         invocation.say(f"warning  {warning}")
+    for note in compiled.compilation.notes:
+        invocation.say(f"note     {note}")
     where = compiled.project.target_path / "compiled"
     if not invocation.options.selected:
         invocation.say(f"{len(models)} models, {len(compiled.compilation.tests)} tests: {where}")
     sql = {node: compiled.compilation.models[node].sql for node in models}
-    invocation.answer({"models": sql, "warnings": compiled.compilation.warnings})
+    said = {"warnings": compiled.compilation.warnings, "notes": compiled.compilation.notes}
+    invocation.answer({"models": sql, **said})
     return 0
 
 
@@ -379,6 +388,20 @@ def show(invocation: Invocation) -> int:
     for line in table(names, rows):
         invocation.data(line)
     invocation.answer({"columns": names, "rows": [list(row) for row in rows]})
+    return 0
+
+
+@_command("explain", *_EVERY, "names", "persona")
+def explain(invocation: Invocation) -> int:
+    """Show why a contact is in a segment or not, where she stands, or who is in a segment."""
+    names, persona = invocation.given["names"], invocation.given["persona"]
+    if len(names) not in ((0,) if persona else (1, 2)):
+        hint = "segflow explain CONTACT SEGMENT"
+        raise ProjectError("name a contact, a segment or both, or one persona", hint=hint)
+    answer = pipeline.explain(invocation.compiled(), names, persona)
+    for line in answers.lines(answer):
+        invocation.data(line)
+    invocation.answer(answers.results(answer))
     return 0
 
 

@@ -30,7 +30,7 @@ class CompiledSql(Struct, frozen=True):
 
 
 class Compilation(Struct):
-    """What compiling found: SQL by model id, SQL by test id, and warnings to show.
+    """What compiling found: SQL by model id, SQL by test id, warnings, and notes for `compile`.
 
     `fingerprints` are there once one was asked for.
     """
@@ -38,6 +38,7 @@ class Compilation(Struct):
     models: dict[str, CompiledSql] = {}
     tests: dict[str, str] = {}
     warnings: list[str] = []
+    notes: list[str] = []
     fingerprints: dict[str, str] = {}
 
     def columns(self) -> dict[str, Columns | None]:

@@ -80,6 +80,7 @@ class ModelConfig(Shape, frozen=True):
     full_refresh: bool | None = None
     contract: Contract = Contract()
     guards: SegmentGuards = SegmentGuards()
+    exclusive_with: list[str] = []
 
 
 class SeedConfig(Shape, frozen=True):

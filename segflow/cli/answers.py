@@ -1,0 +1,155 @@
+"""What `explain` found in, lines for people and records for JSON out."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from segflow.questions.explain import Card, Stay, Verdict
+from segflow.questions.judging import Branch, Judged
+from segflow.questions.profile import Profile
+
+_MARKS = {True: "✓", False: "✗", None: "✗"}
+_PLACES = {
+    "taken": "because",
+    "before": "would need",
+    "after": "would need, where nothing before it is so",
+}
+
+
+Answer = Card | Verdict | Profile
+
+
+def results(answer: Answer) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(answer, builtin_types=(datetime,))
+    return found
+
+
+def lines(answer: Answer) -> Iterator[str]:
+    if isinstance(answer, Profile):
+        yield from _profile(answer)
+    else:
+        yield from _card(answer) if isinstance(answer, Card) else _verdict(answer)
+
+
+def _verdict(found: Verdict) -> Iterator[str]:
+    state = "in" if found.is_in else "not in"
+    yield f"{found.contact} is {state} {found.segment}, as of {_moment(found.as_of)}"
+    yield from (f"  {_stay(stay)}" for stay in found.stays)
+    yield ""
+    for clause in found.clauses:
+        yield from _clause(clause, "  ")
+    if not found.agrees:
+        yield ""
+        yield "  the clauses say otherwise now: the definition changed or its data was kept back"
+
+
+def _card(found: Card) -> Iterator[str]:
+    yield f"{found.contact}, as of {_moment(found.as_of)}"
+    if found.stages:
+        yield ""
+        yield "Stages"
+        yield from (f"  {stay.name:<32}{_stay(stay)}" for stay in found.stages)
+    yield ""
+    yield "Segments" if found.segments else "Segments  none so far"
+    yield from (f"  {stay.name:<32}{_stay(stay)}" for stay in found.segments)
+    if found.near:
+        yield ""
+        yield "Nearly in: one clause keeps her out"
+        for verdict in found.near:
+            failing = next(clause for clause in verdict.clauses if clause.verdict is not True)
+            yield f"  {verdict.segment}"
+            yield from _clause(failing, "    ")
+
+
+def _stay(stay: Stay) -> str:
+    until = f" until {_moment(stay.until)}" if stay.until else ""
+    return f"since {_moment(stay.since)}" if not until else f"from {_moment(stay.since)}{until}"
+
+
+def _clause(clause: Judged, indent: str) -> Iterator[str]:
+    """A clause with its mark, what it found, and what it is made of."""
+    mark, said = _MARKS[clause.verdict], _said(clause)
+    text = {"or": "any of:", "and": "all of:"}.get(clause.kind, clause.text)
+    yield f"{indent}{mark} {text:<44}{'  ' if said else ''}{said}".rstrip()
+    for part in clause.parts:
+        yield from _clause(part, f"{indent}    ")
+    for branch in clause.behind:
+        yield from _branch(branch, f"{indent}    ")
+
+
+def _said(clause: Judged) -> str:
+    """`active_days_28 is 3, needs at least 8`."""
+    if clause.why:
+        return f"not taken apart: {clause.why}"
+    if clause.kind == "row":
+        return "" if clause.verdict else "none"
+    values = [f"{name} is {'null' if v is None else v}" for name, v in clause.values.items()]
+    needs = [f"needs {clause.needs}"] if clause.needs else []
+    unknown = ["so that nobody can tell"] if clause.verdict is None and not clause.parts else []
+    return ", ".join([*values, *unknown, *needs]) if not clause.parts else ""
+
+
+def _branch(branch: Branch, indent: str) -> Iterator[str]:
+    where = f" (in {branch.model})" if branch.model else ""
+    yield f"{indent}{branch.result} {_PLACES[branch.place]}{where}"
+    yield from _clause(branch.condition, f"{indent}  ")
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+# ── a segment ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _profile(found: Profile) -> Iterator[str]:
+    share = f", {found.members / found.everyone:.1%} of everyone" if found.everyone else ""
+    if found.persona:
+        yield f"{found.persona}: {found.segment}"
+    else:
+        yield found.segment
+    yield from (f"  {line}" for line in found.description.strip().splitlines())
+    yield f"  {found.members:,} members{share}, as of {_moment(found.as_of)}"
+    if not found.persona:
+        yield from _funnel(found)
+        yield from _overlaps(found)
+    yield from _traits(found)
+
+
+def _funnel(found: Profile) -> Iterator[str]:
+    yield ""
+    yield f"{'pass':>10}{'keeps out':>12}{'without it':>12}  clause"
+    for count in found.clauses:
+        why = f" (not taken apart: {count.why})" if count.why else ""
+        yield f"{count.passes:>10,}{count.keeps_out:>12,}{count.without:>12,}  {count.sql}{why}"
+
+
+def _overlaps(found: Profile) -> Iterator[str]:
+    if found.overlaps:
+        yield ""
+        yield f"{'Also in':<48}{'both':>10}{'of these':>12}{'of those':>12}{'jaccard':>10}"
+    for other in found.overlaps:
+        yield (
+            f"  {other.segment:<46}{other.both:>10,}{other.of_this:>12.0%}{other.of_other:>12.0%}"
+            f"{other.jaccard:>10.2f}"
+        )
+
+
+def _traits(found: Profile) -> Iterator[str]:
+    if found.values:
+        yield ""
+        yield f"{'More or less often than everyone':<48}{'members':>10}{'everyone':>12}"
+    for value in found.values:
+        said = f"{value.column} {'is null' if value.value is None else value.value}"
+        yield f"  {said:<46}{value.members:>10.0%}{value.everyone:>12.0%}"
+    if found.medians:
+        yield ""
+        yield f"{'Medians':<48}{'members':>10}{'everyone':>12}"
+    for median in found.medians:
+        yield f"  {median.column:<46}{_number(median.members):>10}{_number(median.everyone):>12}"
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else f"{value:,.10g}"

@@ -1,0 +1,123 @@
+"""A compiled project in; what its segments' definitions prove, and traps of null in them, out."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from msgspec import Struct
+
+from segflow.compile.compiler import Compilation
+from segflow.compile.definitions import Definition, Definitions
+from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.outlines import lowered
+from segflow.compile.reasoning import Reasoner, tests_of
+from segflow.errors import Location, ProjectError, did_you_mean
+
+_NEGATIVE = ("!=", "not in", "not like", "not ilike", "not between")
+
+
+class Findings(Struct, frozen=True):
+    """`warnings` say what is likely wrong, `notes` which segment lies within another one."""
+
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+
+
+def find(graph: Graph, compilation: Compilation) -> Findings:
+    """What is certain of segments before any data.
+
+    Raises:
+        ProjectError: a segment is exclusive with one that there is not.
+    """
+    if graph.find(CONTACTS) is None:
+        return Findings()
+    for name, model in graph.segments.items():
+        for other in model.config.exclusive_with:
+            if other not in graph.segments:
+                message = f"`{name}` is exclusive with the segment `{other}`, which there is not"
+                place = Location(model.model.file)
+                raise ProjectError(message, place, did_you_mean(other, graph.segments))
+    sqls = [(node, compiled.sql) for node, compiled in compilation.models.items()]
+    declared = [(name, m.config.exclusive_with) for name, m in graph.segments.items()]
+    sure = _never_null(graph)
+    seeds = [(seed.id, seed.header) for seed in graph.project.seeds]
+    parts = ["findings", sqls, seeds, declared, sorted(sure)]
+
+    def make() -> Findings:
+        definitions = Definitions(graph, compilation)
+        found = {name: definitions.of(name) for name in graph.segments}
+        reasoner = Reasoner(found)
+        alone = [*_alone(graph, reasoner, found, sure)]
+        pairs = [*_pairs(graph, reasoner)]
+        return Findings(
+            (*alone, *filter(None, (w for w, _ in pairs))), tuple(n for _, n in pairs if n)
+        )
+
+    return graph.parser.keep(parts, Findings, make)
+
+
+def _alone(
+    graph: Graph, reasoner: Reasoner, definitions: dict[str, Definition], sure: set[str]
+) -> Iterator[str]:
+    """What is wrong with a segment by itself."""
+    for name, definition in definitions.items():
+        if reasoner.is_never(name):
+            yield _at(graph, name, "can never have members: its clauses contradict each other")
+        yield from (_at(graph, name, trap) for trap in _traps(graph, definition, sure))
+
+
+def _pairs(graph: Graph, reasoner: Reasoner) -> Iterator[tuple[str, str]]:
+    """A warning or a note on two segments, as far as there is one."""
+    for name, other in combinations(graph.segments, 2):
+        within, around = reasoner.is_contained(name, other), reasoner.is_contained(other, name)
+        if within and around:
+            yield _at(graph, name, f"always has the same members as `{other}`"), ""
+        elif within or around:
+            inner, outer = (name, other) if within else (other, name)
+            nodes = graph.segments[inner].id, graph.segments[outer].id
+            if nodes[1] not in graph.ancestors(nodes[0]):
+                yield "", _at(graph, inner, f"lies within `{outer}`: all its members are in that")
+        if _are_exclusive(graph, name, other):
+            both = "all members of one" if within or around else reasoner.common(name, other)
+            if both:
+                said = f"is exclusive with `{other}`, yet nothing keeps out of both: {both}"
+                yield _at(graph, name, said), ""
+
+
+def _are_exclusive(graph: Graph, name: str, other: str) -> bool:
+    one, two = graph.segments[name].config, graph.segments[other].config
+    return other in one.exclusive_with or name in two.exclusive_with
+
+
+def _at(graph: Graph, name: str, text: str) -> str:
+    return f"{Location(graph.segments[name].model.file)}: `{name}` {text}"
+
+
+# ── null ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _never_null(graph: Graph) -> set[str]:
+    """`schema.table.column` of what a test holds to be not null, ids of segments included."""
+    found = {f"{model.relation}.contact_id" for model in graph.segments.values()}
+    found.add(f"{graph.relations[str(graph.find(CONTACTS))]}.contact_id")
+    for test in graph.project.data_tests:
+        if test.test == "not_null" and test.attached in graph.relations and test.column:
+            found.add(f"{graph.relations[test.attached]}.{test.column}")
+    return {lowered(name) for name in found}
+
+
+def _traps(graph: Graph, definition: Definition, sure: set[str]) -> Iterator[str]:
+    contacts = lowered(str(graph.relations[str(graph.find(CONTACTS))]))
+    tests = list(tests_of(definition))
+    for test in tests:
+        columns = [lowered(column) for operand in test.reads if (column := operand.column)]
+        loose = [c for c in columns if f"{contacts}.{c}" not in sure]
+        if test.operator == "not in" and test.picked and lowered(test.picked) not in sure:
+            yield f"has nobody once a `{test.picked}` is null: use not exists for `{test.text}`"
+        elif test.operator == "not exists":
+            yield from (f"excludes nobody whose `{c}` is null: `{test.text}`" for c in loose)
+        elif test.operator in _NEGATIVE and test.operands[0].column in loose:
+            column = test.operands[0].column
+            others = (operand.column for t in tests if t is not test for operand in t.reads)
+            if column not in others:
+                yield f"leaves out whoever has no `{column}`: add `{column} is not null` if meant"

@@ -1,0 +1,194 @@
+"""One contact, and a segment perhaps, in; in or out, since when, clause by clause, and why, out."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from segflow.compile.definitions import Definition, Definitions, Derivation
+from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.outlines import lowered
+from segflow.compile.relations import at, literal, quoted
+from segflow.engines.base import EngineError, Session
+from segflow.errors import ProjectError, WorkspaceError, did_you_mean
+from segflow.questions.judging import Judged, compared_columns, failed, is_contact, judge
+
+_SHOWN = 10
+# Segments that one statement asks about at most.
+_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A contact's time in a segment or stage, UTC; `until` is null while it lasts."""
+
+    name: str
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a contact was in a segment when it was last evaluated, and what its clauses say.
+
+    `agrees` is false where the clauses, read now, say something else than the membership.
+    """
+
+    contact: str
+    segment: str
+    is_in: bool
+    as_of: datetime
+    stays: tuple[Stay, ...]
+    clauses: tuple[Judged, ...]
+    agrees: bool
+
+
+@dataclass(frozen=True)
+class Card:
+    """One contact: how her stage went, her segments, and those that one clause keeps her out of."""
+
+    contact: str
+    as_of: datetime
+    stages: tuple[Stay, ...]
+    segments: tuple[Stay, ...]
+    near: tuple[Verdict, ...]
+
+
+def identifiers(graph: Graph) -> list[str]:
+    """Columns of contacts that name one: her id, and those marked `meta: {identifier: true}`."""
+    columns = getattr(graph.nodes[str(graph.find(CONTACTS))], "columns", ())
+    marked = [c.name for c in columns if {**c.meta, **c.config.meta}.get("identifier") is True]
+    return list(dict.fromkeys(["contact_id", *map(lowered, marked)]))
+
+
+def find_contact(session: Session, graph: Graph, name: str) -> str:
+    """The id, as text, of the contact who has `name` as contact_id or another identifier.
+
+    Raises:
+        ProjectError: nobody has it, or several do.
+    """
+    named = identifiers(graph)
+    is_hers = " or ".join(
+        f"lower(cast({quoted(column)} as varchar)) = lower({literal(name)})" for column in named
+    )
+    rows = session.rows(
+        f"select cast(contact_id as varchar) from {graph.relations[str(graph.find(CONTACTS))]}"
+        f" where {is_hers} order by 1"
+    )
+    ids = [row[0] for row in rows]
+    if name in ids or len(ids) == 1:
+        return name if name in ids else str(ids[0])
+    if ids:
+        more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+        raise ProjectError(
+            f"{len(ids)} contacts are called `{name}`: {', '.join(ids[:_SHOWN])}{more}",
+            hint="name one by her contact_id",
+        )
+    near = did_you_mean(name, graph.segments)
+    raise ProjectError(f"no contact has {' or '.join(named)} `{name}`", hint=near)
+
+
+def explain_membership(
+    session: Session, definitions: Definitions, contact: str, segment: str
+) -> Verdict:
+    """Why a contact is in a segment, or is not."""
+    definition = definitions.of(segment)
+    columns = sorted(compared_columns(definition))
+    derivations = {column: definitions.behind(column) for column in columns}
+    return _verdict(session, definition, contact, segment, derivations)
+
+
+def explain_contact(session: Session, graph: Graph, definitions: Definitions, contact: str) -> Card:
+    """Where a contact stands, and what she nearly is."""
+    stays = _stays(session, contact, "true")
+    last = session.rows("select max(as_of) from segments.evaluations")[0][0]
+    held = {stay.name for stay in stays if stay.until is None}
+    evaluated = {
+        row[0] for row in session.rows("select distinct segment from segments.evaluations")
+    }
+    missed = {name: definitions.of(name) for name in graph.segments if name in evaluated - held}
+    near = _one_clause_short(session, missed, contact, last)
+    verdicts = tuple(_verdict(session, missed[name], contact, name, {}) for name in near)
+    return Card(contact, last, _stages(session, graph, contact), stays, verdicts)
+
+
+def check_segment(graph: Graph, name: str) -> None:
+    """Raises ProjectError where there is no segment of that name."""
+    if name not in graph.segments:
+        hint = did_you_mean(name, graph.segments) or "segflow ls --resource-type segment"
+        raise ProjectError(f"unknown segment `{name}`", hint=hint)
+
+
+# ── facts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def last_evaluated(session: Session, segment: str) -> datetime:
+    """The moment of a segment's last evaluation.
+
+    Raises:
+        WorkspaceError: it never was.
+    """
+    moment: datetime | None = session.rows(
+        f"select max(as_of) from segments.evaluations where segment = {literal(segment)}"
+    )[0][0]
+    if moment is None:
+        raise WorkspaceError(f"`{segment}` was never evaluated", hint="segflow run")
+    return moment
+
+
+def _stays(session: Session, contact: str, condition: str) -> tuple[Stay, ...]:
+    rows = session.rows(
+        "select segment, entered_at, left_at from segments.membership_history"
+        f" where cast(contact_id as varchar) = {literal(contact)} and {condition}"
+        " order by left_at is not null, entered_at desc, segment"
+    )
+    return tuple(Stay(*row) for row in rows)
+
+
+def _stages(session: Session, graph: Graph, contact: str) -> tuple[Stay, ...]:
+    """The contact's way through the stages, where the project has a model `stage_history`."""
+    relation = graph.relations.get(graph.find("stage_history") or "")
+    # A model of that name may be another thing in another project.
+    with suppress(EngineError):
+        rows = session.rows(
+            f"select stage, started_at, ended_at from {relation}"
+            f" where cast(contact_id as varchar) = {literal(contact)} order by started_at"
+        )
+        return tuple(Stay(*row) for row in rows)
+    return ()
+
+
+def _verdict(
+    session: Session,
+    definition: Definition,
+    contact: str,
+    segment: str,
+    derivations: dict[str, Derivation],
+) -> Verdict:
+    as_of = last_evaluated(session, segment)
+    stays = _stays(session, contact, f"segment = {literal(segment)}")
+    clauses = judge(session, definition, derivations, contact, as_of)
+    is_in = any(stay.until is None for stay in stays)
+    agrees = is_in is all(clause.verdict is True for clause in clauses)
+    return Verdict(contact, segment, is_in, as_of, stays, clauses, agrees)
+
+
+def _one_clause_short(
+    session: Session, definitions: dict[str, Definition], contact: str, as_of: datetime
+) -> list[str]:
+    """Segments of which the contact fails exactly one clause; one statement for many segments."""
+    by_source: dict[str, dict[str, Definition]] = {}
+    for name, definition in definitions.items():
+        if definition.is_judged and len(definition.clauses) > 1:
+            by_source.setdefault(definition.source, {})[name] = definition
+    found = []
+    for source, group in by_source.items():
+        names = list(group)
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            counts = ", ".join(f"min({failed(group[name])})" for name in batch)
+            where = is_contact(group[batch[0]].key, contact)
+            # What was edited since the run may ask for columns that are not there yet.
+            with suppress(EngineError):
+                row = session.rows(at(f"select {counts} from {source} where {where}", as_of))[0]
+                found += [name for name, failed in zip(batch, row, strict=True) if failed == 1]
+    return sorted(found)[:_SHOWN]
