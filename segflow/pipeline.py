@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from segflow import artifacts, journal
-from segflow.audiences import deliveries, membership
+from segflow.audiences import deliveries, history
+from segflow.audiences.membership import Evaluation
 from segflow.audiences.update import update_audiences
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, plan_build
@@ -190,7 +191,8 @@ def _build(
     _check_file_name(compiled, engine)
     with engine.session() as session:
         journal.prepare(session)
-        membership.check_clock(session, plan.segments, report.as_of)
+        history.rename(session, graph, plan.segments)
+        history.check_clock(session, plan.segments, report.as_of)
         before = journal.statuses(session)
         report.run = journal.next_run(session)
     execution = Execution(
@@ -208,7 +210,7 @@ def _build(
     watch(plan)
     report.results = run_plan(plan, execution, threads, watch)
     with engine.session() as session:
-        moved = (report.run, report.as_of)
+        moved = Evaluation(report.run, report.as_of, report.git_commit)
         standing = _standing(report.results, execution.kept)
         report.updated = update_audiences(session, graph, plan, moved, standing)
         report.results += report.updated.results

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from segflow import journal
 from segflow.audiences import membership
+from segflow.audiences.membership import Evaluation
 from segflow.build.evaluation import members_table
 from segflow.engines.base import Session
 from segflow.engines.duckdb import DuckDB, DuckDBSettings
@@ -292,7 +293,9 @@ def test_any_sequence_of_evaluations(tmp_path: Path, runs: list[Any]) -> None:
             for name in gone:
                 if name in expected.seen:
                     expected.see(name, moment, frozenset())
-            moves = membership.update(session, put_aside(session, evaluated), gone, number, moment)
+            moves = membership.update(
+                session, put_aside(session, evaluated), gone, Evaluation(number, moment)
+            )
             assert stays(session) == expected.history()
             for move in moves:
                 assert move.members == len(evaluated.get(move.segment, ()))
@@ -319,7 +322,7 @@ def test_together_is_the_same_as_one_by_one(tmp_path: Path, runs: list[Any]) -> 
                 moment += timedelta(hours=hours)
                 names = put_aside(session, evaluated)
                 for group in [[name] for name in names] if one_by_one else [names]:
-                    membership.update(session, group, [], number, moment)
+                    membership.update(session, group, [], Evaluation(number, moment))
             sizes = session.rows("from segments.sizes order by all")
             found.append((stays(session), sizes))
     assert found[0] == found[1]

@@ -1,11 +1,10 @@
 """Results of a build in; memberships, user types, reach and the chosen audiences up to date out."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
-from segflow.audiences import audiences, membership, user_types
+from segflow.audiences import audiences, history, membership, user_types
 from segflow.audiences.audiences import Built
-from segflow.audiences.membership import Movement
+from segflow.audiences.membership import Evaluation, Movement
 from segflow.build.plan import Plan
 from segflow.build.runner import Result
 from segflow.compile.graph import CONTACTS, Graph
@@ -31,13 +30,12 @@ def update_audiences(
     session: Session,
     graph: Graph,
     plan: Plan,
-    run: tuple[int, datetime],
+    evaluation: Evaluation,
     standing: dict[str, tuple[str, ...]],
 ) -> Updated:
     """Bring everything that is made of evaluated segments up to date.
 
     Args:
-        run: the number of the run, and its moment.
         standing: nodes that are not up to date, each with the failed nodes at the root of it.
     """
     updated = Updated()
@@ -54,7 +52,8 @@ def update_audiences(
     removed = membership.gone(session, graph.segments) if plan.is_whole else []
     if plan.is_whole:
         membership.drop_views(session, graph.segments)
-    updated.movements = membership.update(session, evaluated, removed, *run)
+    merges = history.merges_of(session, graph)
+    updated.movements = membership.update(session, evaluated, removed, evaluation, merges)
     user_types.write_user_types(session, graph)
     reach = user_types.write_reach(session, graph)
     mailed = {n for a in graph.project.audiences if a.channel == _MAIL for n in a.segments}

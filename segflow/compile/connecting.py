@@ -46,6 +46,7 @@ def build_graph(project: Project) -> Graph:
         relation = Relation(source.schema, source.identifier, source.external_location)
         graph.relations[source.id] = relation
     _check_relations(graph)
+    _check_renamed(graph)
     _add(graph, [m.model for m in graph.models.values()])
     _add(graph, project.seeds)
     _add(graph, project.sources)
@@ -78,6 +79,22 @@ def _check_relations(graph: Graph) -> None:
                 "give one another `schema` or `alias`",
             )
         seen[text] = node
+
+
+def _check_renamed(graph: Graph) -> None:
+    """A former name belongs to one segment, and to none of today."""
+    taken = dict.fromkeys(graph.segments, "is a segment")
+    for model in graph.models.values():
+        old = model.config.renamed_from
+        if old is None:
+            continue
+        at = place(model.model)
+        if not model.is_segment:
+            raise ProjectError(f"`renamed_from` is for segments, not for `{model.model.name}`", at)
+        if old in taken:
+            hint = "drop `renamed_from`: its history is not there to be taken over"
+            raise ProjectError(f"renamed_from: `{old}` {taken[old]} of this project", at, hint)
+        taken[old] = "was the name of another segment"
 
 
 def _reads(
