@@ -103,10 +103,10 @@ def next_run(session: Session) -> int:
 
 
 def last_run(session: Session) -> Run | None:
-    """The run before this one, None where there was none."""
+    """The last run that built something, None where there was none: a backfill builds nothing."""
     rows = session.rows(
         "select run, as_of, command, target, vars, started_at, git_commit"
-        " from segflow.runs order by run desc limit 1"
+        " from segflow.runs where run = (select max(run) from segflow.steps)"
     )
     if not rows:
         return None
@@ -118,7 +118,7 @@ def left_behind(session: Session) -> set[str]:
     """The nodes that failed or were held back in the last run."""
     rows = session.rows(
         "select node from segflow.steps where status in ('error', 'held')"
-        " and run = (select max(run) from segflow.runs)"
+        " and run = (select max(run) from segflow.steps)"
     )
     return {row[0] for row in rows}
 

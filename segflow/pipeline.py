@@ -12,6 +12,7 @@ from pathlib import Path
 
 from segflow import artifacts, journal
 from segflow.audiences import deliveries, history
+from segflow.audiences.backfill import backfill as write_anew
 from segflow.audiences.membership import Evaluation
 from segflow.audiences.update import update_audiences
 from segflow.build.data_tests import TestResult
@@ -65,6 +66,8 @@ def write_artifacts(compiled: Compiled, options: Options) -> None:
 
 def run(compiled: Compiled, options: Options, watch: Watch, then_deliver: bool = True) -> Report:
     """Seeds, models with their tests, membership and audiences; published, then delivered."""
+    if options.backfill:
+        return backfill(compiled, options)
     plan = plan_build(
         compiled.graph,
         select_with_tests(compiled.graph, options.selected, options.excluded),
@@ -76,6 +79,39 @@ def run(compiled: Compiled, options: Options, watch: Watch, then_deliver: bool =
         engine.commit_run()
         if then_deliver:
             _deliver(compiled, engine, plan.audiences, report)
+    return report
+
+
+def backfill(compiled: Compiled, options: Options) -> Report:
+    """Write the history of the chosen segments anew from a moment on; nothing else changes.
+
+    Raises:
+        WorkspaceError: no moment is given, or it is no past one.
+    """
+    if options.as_of is None:
+        raise WorkspaceError("a backfill needs a moment to begin at", hint="add --as-of")
+    graph, report = compiled.graph, _report(compiled, options)
+    chosen = select(graph, options.selected, options.excluded)
+    segments = [name for name, segment in graph.segments.items() if segment.id in chosen]
+    engine = open_engine(compiled.project, options.threads)
+    with locked(engine.location, options.command), private_copy(engine):
+        with engine.session() as session:
+            journal.prepare(session)
+            last = journal.last_run(session)
+            if last is None or last.as_of < report.as_of:
+                so_far = f"ended as of {last.as_of}" if last else "has not begun"
+                raise WorkspaceError(
+                    f"there is nothing to fill in from {report.as_of} on: the history {so_far}",
+                    hint="leave --backfill out",
+                )
+            history.rename(session, graph, segments)
+            report.run = journal.next_run(session)
+            moved = Evaluation(report.run, report.as_of, report.git_commit)
+            report.updated.movements = write_anew(
+                session, graph, compiled.compilation, segments, moved
+            )
+            journal.record(session, _record(report, options), [], set(graph.nodes))
+        engine.commit_run()
     return report
 
 

@@ -26,6 +26,7 @@ class Options:
     threads: int | None = None
     full_refresh: bool = False
     store_failures: bool = False
+    backfill: bool = False
 
 
 @dataclass

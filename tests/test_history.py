@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import AS_OF, MakeProject, Project
+from tests.conftest import AS_OF, SEGFLOW_YML, MakeProject, Project
 from tests.line import LATER, NEXT_DAY, members
 from tests.test_membership import HISTORY, SIZES, segment, small
 
@@ -150,3 +150,107 @@ def test_two_segments_cannot_take_over_one_history(project: MakeProject) -> None
         made.write({f"models/segments/{name}.sql": config + segment("a")})
     outcome = made.segflow("compile")
     assert outcome.code == 2 and "`gone` was the name of another segment" in outcome.err
+
+
+# ── backfills ─────────────────────────────────────────────────────────────────────────────────
+
+# Who was seen lately, by way of an incremental table, an ephemeral model and another segment.
+SEEN = {
+    "seeds/seen.csv": "contact_id,seen_at\n"
+    + "".join(
+        f"{one},2026-07-{day:02} 12:00:00\n"
+        for one, day in zip("abcabdca", range(1, 9), strict=True)
+    ),
+    "models/contacts.sql": "select distinct contact_id::varchar as contact_id, 'de' as country"
+    " from {{ ref('seen') }}",
+    "models/days.sql": """
+        {{ config(materialized='incremental', unique_key=['contact_id', 'seen_at']) }}
+        select contact_id, seen_at from {{ ref('seen') }} where seen_at <= {{ as_of() }}
+        {% if is_incremental() %} and seen_at > (select max(seen_at) from {{ this }}) {% endif %}
+    """,
+    "models/latest.sql": "{{ config(materialized='ephemeral') }} select contact_id,"
+    " max(seen_at) as seen_at from {{ ref('days') }} group by contact_id",
+    "models/segments/s.sql": "select contact_id, seen_at from {{ ref('latest') }}"
+    " where seen_at > {{ as_of() }} - interval ({{ var('days') }}) day",
+    "models/segments/also.sql": "select s.contact_id from {{ ref('s') }} where s.contact_id != 'a'",
+    "models/segments/other.sql": "select contact_id from {{ ref('contacts') }}",
+    "models/all.yml": "channels: [{name: email, address: contact_id, consent: none}]\n"
+    "audiences: [{name: seen, segments: [s], channel: email, destination: files, key: contact_id,\n"
+    "             fields: {id: contact_id}}]",
+}
+WITH_DAYS = SEGFLOW_YML + "vars: {days: 1}\n"
+ALL_STAYS = (
+    "select segment, contact_id, entered_at::varchar, left_at::varchar"
+    " from segments.membership_history order by all"
+)
+DAYS = [f"2026-07-{day:02} 20:00:00" for day in (2, 4, 6, 8)]
+
+
+def test_a_backfill_is_as_if_the_definition_had_been_there(project: MakeProject) -> None:
+    wanted = project(SEEN, WITH_DAYS)
+    for number, day in enumerate(DAYS):
+        wanted.run("--as-of", day, "--vars", f"days: {3 if number else 1}")
+    expected, sizes = wanted.rows(ALL_STAYS), wanted.rows(SIZES)
+    wanted.database.unlink()
+    made = wanted
+    for day in DAYS:
+        made.run("--as-of", day)
+    assert made.rows(ALL_STAYS) != expected
+    file = made.root / "exports" / "files" / "seen.csv"
+    sent, view = file.read_bytes(), made.rows("from segments.s order by all")
+    outcome = made.run("--backfill", "--as-of", DAYS[1], "-s", "s also", "--vars", "days: 3")
+    assert made.rows(ALL_STAYS) == expected
+    assert made.rows(SIZES) == sizes
+    assert file.read_bytes() == sent and made.rows("from segments.s order by all") == view
+    assert "Audiences" not in outcome.out
+    # What the last run left is untouched, so that `retry` has nothing to do.
+    assert "nothing was left behind" in made.segflow("retry").out
+
+
+def test_a_backfill_begins_where_it_is_told(project: MakeProject) -> None:
+    made = project(SEEN, WITH_DAYS)
+    for day in DAYS[::3]:
+        made.run("--as-of", day)
+    before = made.rows(ALL_STAYS)
+    made.run("--backfill", "--as-of", DAYS[2], "--select", "s")
+    assert made.rows(SIZES) == [(DAYS[0], 1, 1, 0), (DAYS[2], 1, 1, 1), (DAYS[3], 1, 1, 1)]
+    assert [row for row in made.rows(ALL_STAYS) if row[0] != "s"] == [
+        row for row in before if row[0] != "s"
+    ]
+    made.run("--as-of", DAYS[3])
+    assert made.rows(SIZES)[-1] == (DAYS[3], 1, 1, 1)
+
+
+def test_a_backfill_that_fails_changes_nothing(project: MakeProject) -> None:
+    made = project(SEEN, WITH_DAYS)
+    for day in DAYS[:2]:
+        made.run("--as-of", day)
+    before = made.database.read_bytes()
+    fails = "select unnest(['a', 'b', if({{ as_of() }} < '2026-07-03', 'a', 'c')]) as contact_id"
+    made.write({"models/segments/s.sql": fails})
+    outcome = made.segflow("run", "--backfill", "--as-of", DAYS[0], "--select", "s")
+    assert outcome.code == 1
+    assert f"s.sql: as of {DAYS[0]}: 1 rows too many" in outcome.err
+    assert made.database.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--backfill"], "a backfill needs a moment to begin at"),
+        (["--backfill", "--as-of", LATER], f"ended as of {AS_OF}"),
+        (["--as-of", "2026-06-01"], "add --backfill"),
+    ],
+)
+def test_a_backfill_is_asked_for_and_goes_back(
+    project: MakeProject, arguments: list[str], said: str
+) -> None:
+    made = small(project, "a")
+    made.run()
+    outcome = made.segflow("run", *arguments)
+    assert outcome.code == 2 and said in outcome.err
+
+
+def test_there_is_nothing_to_fill_in_before_the_first_run(project: MakeProject) -> None:
+    outcome = small(project, "a").segflow("build", "--backfill", "--as-of", AS_OF)
+    assert outcome.code == 2 and "the history has not begun" in outcome.err

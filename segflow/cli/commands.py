@@ -51,6 +51,7 @@ class Invocation:
             threads=given.get("threads"),
             full_refresh=given.get("full_refresh", False),
             store_failures=given.get("store_failures", False),
+            backfill=given.get("backfill", False),
         )
 
     def compiled(self) -> Compiled:
@@ -88,6 +89,9 @@ def _options(*names: str) -> Callable[[F], F]:
         ),
         "store_failures": click.option(
             "--store-failures", is_flag=True, help="Keep the rows that fail tests."
+        ),
+        "backfill": click.option(
+            "--backfill", is_flag=True, help="Write the segments' history anew from --as-of on."
         ),
         "resource_type": click.option("--resource-type", help="model, segment, audience, …"),
         "inline": click.option("--inline", help="A query, with Jinja."),
@@ -181,13 +185,13 @@ def _log(compiled: Compiled, invocation: Invocation) -> Log:
     return Log(compiled.project.target_path / "segflow.log", invocation.command)
 
 
-@_command("run", *_RUN)
+@_command("run", *_RUN, "backfill")
 def run(invocation: Invocation) -> int:
     """Build everything, then deliver the audiences."""
     return _run(invocation, True)
 
 
-@_command("build", *_RUN)
+@_command("build", *_RUN, "backfill")
 def build(invocation: Invocation) -> int:
     """Build seeds, models with their tests, memberships and audiences."""
     return _run(invocation, False)
