@@ -26,12 +26,17 @@ from segflow.compile.graph import Graph
 from segflow.compile.selection import select, select_with_tests, with_tests
 from segflow.destinations.file import File
 from segflow.engines.base import Engine, Session
-from segflow.errors import ProjectError, WorkspaceError
+from segflow.errors import ProjectError, WorkspaceError, did_you_mean
 from segflow.project.config import Environment, moment
 from segflow.project.load import Project, load
+from segflow.questions.backtest import Backtest, Span
+from segflow.questions.backtest import backtest as ask_backtest
 from segflow.questions.emptiness import first_empty, why_nobody
 from segflow.questions.show import Table, show_node, show_query
 from segflow.report import Options, Report
+
+# How many days there are between two moments of a backtest.
+_DAYS = {"1d": 1, "1w": 7}
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,25 @@ def show(compiled: Compiled, options: Options, inline: str | None, limit: int) -
         if not options.selected or len(chosen) != 1:
             raise ProjectError("choose one node to show", hint="segflow show --select contacts")
         return show_node(session, graph, chosen[0], limit)
+
+
+def backtest(
+    compiled: Compiled, segment: str, given: dict[str, str | None], against: str | None
+) -> list[Backtest]:
+    """Who would have been in a segment between two moments, as it was last published.
+
+    Args:
+        given: `begin`, `end` (the last run's moment where there is none) and `every`, as typed.
+    """
+    graph = compiled.graph
+    if segment not in graph.segments:
+        hint = did_you_mean(segment, graph.segments) or "segflow ls --resource-type segment"
+        raise ProjectError(f"unknown segment `{segment}`", hint=hint)
+    with published(open_engine(compiled.project)) as session:
+        last = journal.last_run(session)
+        end = moment(given["end"]) if given["end"] or last is None else last.as_of
+        span = Span(moment(given["begin"]), end, _DAYS[str(given["every"])])
+        return ask_backtest(session, graph, compiled.compilation, segment, span, against)
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,13 @@ def _options(*names: str) -> Callable[[F], F]:
         "resource_type": click.option("--resource-type", help="model, segment, audience, …"),
         "inline": click.option("--inline", help="A query, with Jinja."),
         "limit": click.option("--limit", type=click.IntRange(1), default=5, show_default=True),
+        "segment": click.argument("segment"),
+        "begin": click.option("--from", "begin", required=True, help="The first moment, UTC."),
+        "end": click.option("--to", "end", help="The last moment, UTC."),
+        "every": click.option(
+            "--every", type=click.Choice(["1d", "1w"]), default="1d", show_default=True
+        ),
+        "against": click.option("--against", help="Another definition: a file, or a git ref."),
         "output": click.option("--output", type=click.Choice(["text", "json"]), default="text"),
         "quiet": click.option("--quiet", "-q", is_flag=True, help="Print errors only."),
     }
@@ -299,6 +306,17 @@ def show(invocation: Invocation) -> int:
     for line in render.table(names, rows):
         invocation.screen.data(line)
     invocation.answer({"columns": names, "rows": [list(row) for row in rows]})
+    return 0
+
+
+@_command("backtest", "segment", *_EVERY, "begin", "end", "every", "against")
+def backtest(invocation: Invocation) -> int:
+    """Tell who would have been in SEGMENT in the past."""
+    given = invocation.given
+    found = pipeline.backtest(invocation.compiled(), given["segment"], given, given["against"])
+    for line in render.backtest(found):
+        invocation.screen.data(line)
+    invocation.answer({"segment": given["segment"], "definitions": found})
     return 0
 
 

@@ -16,6 +16,7 @@ from segflow.audiences.audiences import Built
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, Step
 from segflow.build.runner import Result, Watch
+from segflow.questions.backtest import Backtest
 from segflow.report import Report
 
 _MARKS = {
@@ -285,6 +286,25 @@ def _ending(report: Report) -> Iterator[str]:
     when = f"when {', '.join(late)} arrived" if late else "when it is mended"
     command = "segflow deliver" if unsent and not failed else "segflow retry"
     yield f"  {when:<32}  {command}"
+
+
+def backtest(found: list[Backtest]) -> Iterator[str]:
+    """Definitions side by side: a line per moment, then how long contacts stay, then notes."""
+    names, rows = ["as of"], [[str(point.as_of)] for point in found[0].points]
+    for number, one in enumerate(found, 1):
+        behind = f" {number}" if len(found) > 1 else ""
+        names += [f"{name}{behind}" for name in ("members", "entered", "left", "back")]
+        for row, point in zip(rows, one.points, strict=True):
+            counts = (point.members, point.entered, point.left, point.back)
+            row += [_NONE if count is None else f"{count:,}" for count in counts]
+    yield from table(names, [tuple(row) for row in rows])
+    for number, one in enumerate(found, 1):
+        yield ""
+        yield f"{number}  {one.definition}" if len(found) > 1 else one.definition
+        yield f"   {one.stays:,} stays of {one.contacts:,} contacts, {one.flapping:,} came back"
+        if one.median_days is not None:
+            yield f"   {one.ended:,} stays began and ended: {one.median_days} days in the median"
+        yield from (f"   {note}" for note in one.notes)
 
 
 def table(names: list[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:

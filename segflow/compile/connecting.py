@@ -62,6 +62,21 @@ def build_graph(project: Project) -> Graph:
     return graph
 
 
+def with_definition(graph: Graph, segment: str, text: str, file: Path) -> Graph:
+    """The graph with another definition of a segment, which stands in `file`.
+
+    Raises:
+        ProjectError: it reads what there is not, or itself by a detour.
+    """
+    former = graph.segments[segment]
+    model = msgspec.structs.replace(former.model, text=text, file=file)
+    parsed = replace(graph.parser.model(model), relation=former.relation, config=former.config)
+    parents = {**graph.parents, former.id: _reads(graph, text, file, segment, parsed)}
+    changed = replace(graph, models={**graph.models, former.id: parsed}, parents=parents)
+    changed.order = _ordered(changed)
+    return changed
+
+
 def _add(graph: Graph, found: Iterable[Node]) -> None:
     for node in found:
         graph.nodes[node.id] = node
