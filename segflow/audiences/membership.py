@@ -133,12 +133,13 @@ def update(
     """
     moved = [*evaluated, *_not_later(session, removed, evaluation.as_of)]
     _mend_views(session, moved)
+    if merges:
+        with session.transaction():
+            rekey(session, merges)
     if not moved:
         return []
     _gather(session, evaluated, merges)
     with session.transaction():
-        if merges:
-            rekey(session, merges)
         return _update(session, moved, evaluation)
 
 
