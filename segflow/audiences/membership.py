@@ -238,8 +238,8 @@ def _update(session: Session, moved: list[str], evaluation: Evaluation) -> list[
         for m in movements
     )
     session.execute(f"insert into segments.evaluations values {values}")
-    session.execute("drop table stays_before")
-    session.execute("drop table stays_left")
+    for table in ("stays_before", "stays_left", _NOW):
+        session.execute(f"drop table {table}")
     return movements
 
 
