@@ -140,7 +140,9 @@ def update(
         return []
     _gather(session, evaluated, merges)
     with session.transaction():
-        return _update(session, moved, evaluation)
+        movements = _update(session, moved, evaluation)
+    session.execute(f"drop table {_NOW}")
+    return movements
 
 
 def _not_later(session: Session, removed: list[str], as_of: datetime) -> list[str]:
@@ -238,8 +240,8 @@ def _update(session: Session, moved: list[str], evaluation: Evaluation) -> list[
         for m in movements
     )
     session.execute(f"insert into segments.evaluations values {values}")
-    for table in ("stays_before", "stays_left", _NOW):
-        session.execute(f"drop table {table}")
+    session.execute("drop table stays_before")
+    session.execute("drop table stays_left")
     return movements
 
 
