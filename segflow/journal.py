@@ -113,10 +113,10 @@ def next_run(session: Session) -> int:
 
 
 def last_run(session: Session) -> Run | None:
-    """The run before this one, None where there was none."""
+    """The last run that built something, None where there was none: a backfill builds nothing."""
     rows = session.rows(
         "select run, as_of, command, target, vars, started_at, git_commit"
-        " from segflow.runs order by run desc limit 1"
+        " from segflow.runs where run = (select max(run) from segflow.steps)"
     )
     if not rows:
         return None
@@ -142,7 +142,7 @@ def last_project(session: Session) -> bytes | None:
 def left_behind(session: Session) -> set[str]:
     """The nodes that failed or were held back in the last run, or stand on such a one."""
     rows = session.rows(
-        "select node from segflow.steps where run = (select max(run) from segflow.runs)"
+        "select node from segflow.steps where run = (select max(run) from segflow.steps)"
         " and (status in ('error', 'held') or node in (select node from segflow.stale_columns))"
     )
     return {row[0] for row in rows}

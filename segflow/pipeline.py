@@ -10,8 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from segflow import artifacts, journal
-from segflow.audiences import deliveries, membership
+from segflow.audiences import deliveries, history
+from segflow.audiences.backfill import backfill as write_anew
 from segflow.audiences.clauses import write_clauses
+from segflow.audiences.membership import Evaluation
 from segflow.audiences.update import update_audiences
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, plan_build
@@ -22,6 +24,7 @@ from segflow.compile import findings
 from segflow.compile.compiler import Compilation, compile_graph
 from segflow.compile.connecting import build_graph
 from segflow.compile.definitions import Definitions
+from segflow.compile.fingerprints import fingerprint
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.selection import select, select_with_tests, with_tests
 from segflow.destinations.file import File
@@ -30,6 +33,8 @@ from segflow.errors import ProjectError, WorkspaceError, did_you_mean
 from segflow.project import archive
 from segflow.project.config import Environment, moment
 from segflow.project.load import Project, load
+from segflow.questions.backtest import Backtest, Span
+from segflow.questions.backtest import backtest as ask_backtest
 from segflow.questions.emptiness import first_empty, why_nobody
 from segflow.questions.explain import (
     Card,
@@ -42,6 +47,9 @@ from segflow.questions.explain import (
 from segflow.questions.profile import Profile, explain_segment, persona_of
 from segflow.questions.show import Table, show_node, show_query
 from segflow.report import Options, Report
+
+# How many days there are between two moments of a backtest.
+_DAYS = {"1d": 1, "1w": 7}
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,8 @@ def write_artifacts(compiled: Compiled, options: Options) -> None:
 
 def run(compiled: Compiled, options: Options, watch: Watch, then_deliver: bool = True) -> Report:
     """Seeds, models with their tests, membership and audiences; published, then delivered."""
+    if options.backfill:
+        return backfill(compiled, options)
     plan = plan_build(
         compiled.graph,
         select_with_tests(compiled.graph, options.selected, options.excluded),
@@ -97,6 +107,41 @@ def run(compiled: Compiled, options: Options, watch: Watch, then_deliver: bool =
         engine.commit_run()
         if then_deliver:
             _deliver(compiled, engine, destinations, plan.audiences, report)
+    return report
+
+
+def backfill(compiled: Compiled, options: Options) -> Report:
+    """Write the history of the chosen segments anew from a moment on; nothing else changes.
+
+    Raises:
+        WorkspaceError: no moment is given, or it is no past one.
+    """
+    if options.as_of is None:
+        raise WorkspaceError("a backfill needs a moment to begin at", hint="add --as-of")
+    graph, report = compiled.graph, _report(compiled, options)
+    chosen = select(graph, options.selected, options.excluded)
+    segments = [name for name, segment in graph.segments.items() if segment.id in chosen]
+    engine = open_engine(compiled.project, options.threads)
+    with locked(engine.location, options.command), private_copy(engine):
+        with engine.session() as session:
+            journal.prepare(session)
+            last = journal.last_run(session)
+            if last is None or last.as_of < report.as_of:
+                so_far = f"ended as of {last.as_of}" if last else "has not begun"
+                raise WorkspaceError(
+                    f"there is nothing to fill in from {report.as_of} on: the history {so_far}",
+                    hint="leave --backfill out",
+                )
+            history.rename(session, graph, segments)
+            report.run = journal.next_run(session)
+            moved = _evaluation(compiled, report)
+            report.updated.movements = write_anew(
+                session, graph, compiled.compilation, segments, moved
+            )
+            journal.record(
+                session, _record(report, options), [], set(graph.nodes), journal.stale(session), []
+            )
+        engine.commit_run()
     return report
 
 
@@ -209,6 +254,25 @@ def explain(
         return explain_contact(session, graph, definitions, contact)
 
 
+def backtest(
+    compiled: Compiled, segment: str, given: dict[str, str | None], against: str | None
+) -> list[Backtest]:
+    """Who would have been in a segment between two moments, as it was last published.
+
+    Args:
+        given: `begin`, `end` (the last run's moment where there is none) and `every`, as typed.
+    """
+    graph = compiled.graph
+    if segment not in graph.segments:
+        hint = did_you_mean(segment, graph.segments) or "segflow ls --resource-type segment"
+        raise ProjectError(f"unknown segment `{segment}`", hint=hint)
+    with published(open_engine(compiled.project)) as session:
+        last = journal.last_run(session)
+        end = moment(given["end"]) if given["end"] or last is None else last.as_of
+        span = Span(moment(given["begin"]), end, _DAYS[str(given["every"])])
+        return ask_backtest(session, graph, compiled.compilation, segment, span, against)
+
+
 @dataclass(frozen=True)
 class Inspection:
     """What stands in the published database: how fresh, what is empty, and who is missing."""
@@ -241,7 +305,8 @@ def build_copy(
     _check_approved(compiled, options)
     with engine.session() as session:
         journal.prepare(session)
-        membership.check_clock(session, plan.segments, report.as_of)
+        history.rename(session, graph, plan.segments)
+        history.check_clock(session, plan.segments, report.as_of)
         stale = {n: s for n, s in journal.stale(session).items() if n in graph.nodes}
         report.run = journal.next_run(session)
     execution = Execution(
@@ -259,7 +324,7 @@ def build_copy(
     watch(plan)
     report.results = run_plan(plan, execution, threads, watch)
     with engine.session() as session:
-        moved = (report.run, report.as_of)
+        moved = _evaluation(compiled, report)
         report.updated = update_audiences(session, graph, plan, moved, stale, options.approved)
         report.results = [_stopped(result, report) for result in report.results]
         report.results += report.updated.results
@@ -318,6 +383,14 @@ def _check_approved(compiled: Compiled, options: Options) -> None:
         if name not in known:
             hint = did_you_mean(name, known) or "name a segment or an audience"
             raise ProjectError(f"--approve names `{name}`, which there is not", hint=hint)
+
+
+def _evaluation(compiled: Compiled, report: Report) -> Evaluation:
+    """What is noted of the segments that a run evaluates."""
+    assert report.run is not None
+    graph, compilation = compiled.graph, compiled.compilation
+    fingerprints = {n: fingerprint(graph, compilation, s.id) for n, s in graph.segments.items()}
+    return Evaluation(report.run, report.as_of, report.git_commit, fingerprints)
 
 
 def _stopped(result: Result, report: Report) -> Result:

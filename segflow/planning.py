@@ -230,6 +230,11 @@ def _before(
     before, data, time = (folder / name for name in ("before", "data", "time"))
     names = [audience.name for audience in compiled.project.audiences]
     now = moment_of(compiled, options)
+    renamed = {
+        segment.config.renamed_from: name
+        for name, segment in compiled.graph.segments.items()
+        if segment.config.renamed_from
+    }
     blind: list[str] = []
     with private_copy(engine):
         if base and base.run is None:
@@ -240,7 +245,7 @@ def _before(
                 known, replace(options, as_of=now, approved=everything), engine, all_of_it, _unseen
             )
         with engine.session() as session:
-            preview.keep_members(session, preview.published_members(session), before)
+            preview.keep_members(session, preview.published_members(session), renamed, before)
             preview.keep_audiences(session, names, folder / "audiences")
         if base is None or base.run is None:
             return before, before, before, blind
@@ -250,12 +255,12 @@ def _before(
         )
         if same_clock and same_definitions:
             return before, None, None, blind
-        blind += _evaluate(base.compiled, engine, base.run.as_of, steps, data)
+        blind += _evaluate(base.compiled, engine, base.run.as_of, steps, renamed, data)
         if same_definitions:
             return before, data, None, blind
         if same_clock:
             return before, data, data, blind
-        blind += _evaluate(base.compiled, engine, now, steps, time)
+        blind += _evaluate(base.compiled, engine, now, steps, renamed, time)
     return before, data, time, blind
 
 
@@ -266,12 +271,17 @@ def _files_of(compiled: Compiled, folder: Path) -> dict[str, int]:
 
 
 def _evaluate(
-    base: Compiled, engine: Engine, as_of: datetime, steps: Plan, path: Path
+    base: Compiled,
+    engine: Engine,
+    as_of: datetime,
+    steps: Plan,
+    renamed: dict[str, str],
+    path: Path,
 ) -> list[str]:
     """Put aside the members by the definitions of before; names the segments it cannot say of."""
     graph = base.graph
-    names = [name for name in steps.segments if name in graph.segments]
-    names += [name for name in graph.segments if steps.is_whole and name not in names]
+    asked = {*steps.segments, *(old for old, new in renamed.items() if new in steps.segments)}
+    names = [name for name in graph.segments if steps.is_whole or name in asked]
     segments = [graph.segments[name].id for name in names]
     chosen = {n for s in segments for n in (s, *graph.ancestors(s))}
     built = plan_build(
@@ -282,8 +292,8 @@ def _evaluate(
     results = run_plan(built, execution, threads, _unseen)
     good = [r.name for r in results if r.kind == "segment" and r.is_good and r.node in segments]
     with engine.session() as session:
-        preview.keep_members(session, preview.evaluated_members(good), path)
-    return [name for name in names if name not in good]
+        preview.keep_members(session, preview.evaluated_members(good), renamed, path)
+    return [renamed.get(name, name) for name in names if name not in good]
 
 
 def _unseen(_: object) -> None:

@@ -31,6 +31,7 @@ class Options:
     store_failures: bool = False
     approved: dict[str, int] = field(default_factory=dict)
     refresh: bool = False
+    backfill: bool = False
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Who is in which segment since when: one run, many runs, and any sequence of them."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -11,12 +12,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from segflow import journal
-from segflow.audiences import membership
+from segflow.audiences import history, membership
+from segflow.audiences.membership import Evaluation
 from segflow.build.evaluation import members_table
 from segflow.engines.base import Session
 from segflow.engines.duckdb import DuckDB, DuckDBSettings
 from tests.conftest import AS_OF, SEGFLOW_YML, MakeProject, Project
 from tests.line import LATER, NEXT_DAY, members
+from tests.test_workspace import running
 
 HISTORY = (
     "select contact_id, entered_at::varchar, left_at::varchar from segments.membership_history"
@@ -219,13 +222,50 @@ RUNS = st.lists(
 
 
 class Stays:
-    """What memberships mean, in Python: the members of each segment at each moment it was seen."""
+    """What memberships mean, in Python: the members of each segment at each moment it was seen.
+
+    Whoever is merged has always been the contact that she is now.
+    """
 
     def __init__(self) -> None:
         self.seen: dict[str, dict[datetime, Members]] = {}
+        self.merged: dict[str, str] = {}
 
     def see(self, name: str, moment: datetime, ids: Members) -> None:
         self.seen.setdefault(name, {})[moment] = ids
+
+    def merge(self, old: str, new: str) -> None:
+        """Ids lead to those before them in the alphabet, so that none leads to itself."""
+        self.merged.setdefault(old, new)
+
+    def now(self, ids: Members) -> Members:
+        found = set()
+        for each in ids:
+            one = each
+            while one in self.merged:
+                one = self.merged[one]
+            found.add(one)
+        return frozenset(found)
+
+    def merges(self) -> str:
+        """The table of merges, its chains followed to their end."""
+        ends = [f"('{old}', '{min(self.now(frozenset(old)))}')" for old in sorted(self.merged)]
+        values = ", ".join(["(null, null)", *ends])
+        return (
+            "select merged_contact_id::varchar as merged_contact_id, contact_id::varchar as"
+            f" contact_id from (values {values}) as t (merged_contact_id, contact_id)"
+            " where contact_id is not null"
+        )
+
+    def rewind(self, names: list[str], begin: datetime) -> dict[datetime, tuple[str, ...]]:
+        """Forget what was seen from a moment on, and say what it was."""
+        found: dict[datetime, list[str]] = {begin: sorted(names)}
+        for name in sorted(names):
+            for moment in [m for m in self.seen.get(name, {}) if m >= begin]:
+                del self.seen[name][moment]
+                if moment > begin:
+                    found.setdefault(moment, []).append(name)
+        return {moment: tuple(found[moment]) for moment in sorted(found)}
 
     def history(self) -> list[tuple[Any, ...]]:
         """Segment, contact, entered, left of every stay."""
@@ -233,9 +273,10 @@ class Stays:
         for name, moments in self.seen.items():
             entered: dict[str, datetime] = {}
             for moment in sorted(moments):
-                for one in sorted(entered.keys() - moments[moment]):
+                ids = self.now(moments[moment])
+                for one in sorted(entered.keys() - ids):
                     stays.append((name, one, entered.pop(one), moment))
-                for one in moments[moment] - entered.keys():
+                for one in ids - entered.keys():
                     entered[one] = moment
             stays += [(name, one, since, None) for one, since in entered.items()]
         return sorted(stays, key=str)
@@ -278,26 +319,58 @@ PATIENT = settings(
 )
 
 
-@PATIENT
-@given(runs=RUNS)
-def test_any_sequence_of_evaluations(tmp_path: Path, runs: list[Any]) -> None:
+# What happens before a run, if anything: a merge of two ids, or a backfill so many hours back, with
+# what each evaluation in it finds.
+PAIRS = st.sampled_from([(old, new) for old in "bcdef" for new in "abcde" if new < old])
+BACKFILLS = st.tuples(st.sampled_from([24, 48, 72, 30]), st.lists(IDS, min_size=3, max_size=3))
+HISTORIES = st.lists(
+    st.tuples(st.none() | PAIRS | BACKFILLS, RUNS.map(lambda runs: runs[0])),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(PATIENT, phases=[Phase.generate])
+@given(steps=HISTORIES)
+def test_any_sequence_of_evaluations(tmp_path: Path, steps: list[Any]) -> None:
     expected, moment = Stays(), START
     with fresh_session(tmp_path) as session:
-        for number, (hours, evaluated, removed) in enumerate(runs, 1):
+        for number, (before, (hours, evaluated, removed)) in enumerate(steps, 1):
+            if before and isinstance(before[0], str):
+                expected.merge(*before)
+            elif before:
+                since = moment - timedelta(hours=before[0])
+                fill(session, expected, sorted(evaluated), since, before[1])
             moment += timedelta(hours=hours)
-            gone = [name for name in sorted(removed) if name not in evaluated]
-            before = {name: len(ids) for name, ids in open_stays(expected, moment).items()}
+            gone = [n for n in sorted(removed) if n not in evaluated and expected.seen.get(n)]
+            had = {n: len(expected.now(ids)) for n, ids in open_stays(expected, moment).items()}
             for name, ids in evaluated.items():
                 expected.see(name, moment, ids)
             for name in gone:
-                if name in expected.seen:
-                    expected.see(name, moment, frozenset())
-            names = dict.fromkeys(put_aside(session, evaluated))
-            moves = membership.update(session, names, gone, number, moment, lambda _: False)
+                expected.see(name, moment, frozenset())
+            names, now = put_aside(session, evaluated), Evaluation(number, moment)
+            moves = membership.update(session, names, gone, now, f"({expected.merges()})")
             assert stays(session) == expected.history()
             for move in moves:
-                assert move.members == len(evaluated.get(move.segment, ()))
-                assert move.entered - move.left == move.members - before.get(move.segment, 0)
+                members = expected.now(evaluated.get(move.segment, frozenset()))
+                assert move.members == len(members)
+                assert move.entered - move.left == move.members - had.get(move.segment, 0)
+
+
+def fill(
+    session: Session, expected: Stays, names: list[str], begin: datetime, found: list[Members]
+) -> None:
+    """Write the history of segments anew from a moment on."""
+    merges = f"({expected.merges()})"
+    recorded = history.rewind(session, names, begin)
+    moments = expected.rewind(names, begin)
+    assert {begin: tuple(names), **recorded} == moments
+    for number, (moment, seen) in enumerate(moments.items()):
+        evaluated = dict.fromkeys(seen, found[number % 3])
+        for name, ids in evaluated.items():
+            expected.see(name, moment, ids)
+        now = Evaluation(0, moment)
+        membership.update(session, put_aside(session, evaluated), [], now, merges)
 
 
 def open_stays(expected: Stays, moment: datetime) -> dict[str, Members]:
@@ -320,47 +393,81 @@ def test_together_is_the_same_as_one_by_one(tmp_path: Path, runs: list[Any]) -> 
                 moment += timedelta(hours=hours)
                 names = put_aside(session, evaluated)
                 for group in [[name] for name in names] if one_by_one else [names]:
-                    chosen = dict.fromkeys(group)
-                    membership.update(session, chosen, [], number, moment, lambda _: False)
+                    membership.update(session, group, [], Evaluation(number, moment))
             sizes = session.rows("from segments.sizes order by all")
             found.append((stays(session), sizes))
     assert found[0] == found[1]
 
 
-# A whole run, a partial one, or one in which a segment fails; the moment stays or moves on.
+# A whole run, a partial one, or one in which a segment fails; the moment stays or moves on. Before
+# it ids are merged, a segment gets another name, the past is written anew, or a run is killed.
 STEPS = st.lists(
     st.tuples(
         st.sampled_from([0, 0, 24]),
         st.dictionaries(st.sampled_from(NAMES), IDS, min_size=1),
         st.none() | st.sets(st.sampled_from(NAMES), min_size=1),
         st.none() | st.sampled_from(NAMES),
+        st.none() | PAIRS | st.sampled_from(NAMES) | st.integers(0, 60) | st.floats(0.3, 1.2),
     ),
     min_size=4,
     max_size=6,
 )
 
 
-@settings(PATIENT, max_examples=5, phases=[Phase.generate])
+@settings(PATIENT, max_examples=6, phases=[Phase.generate])
 @given(steps=STEPS)
 def test_any_sequence_of_runs(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:
     made = Project(tmp_path_factory.mktemp("runs"))
     contents = dict.fromkeys(NAMES, frozenset("a"))
     made.write({"segflow.yml": SEGFLOW_YML, "models/contacts.sql": segment(*"abcdef")})
-    expected, moment = Stays(), START
-    for hours, changed, chosen, failing in steps:
-        moment += timedelta(hours=hours)
+    expected, moment, names = Stays(), START, {name: name for name in NAMES}
+    for hours, changed, chosen, failing, before in steps:
         contents |= changed
-        for name, ids in contents.items():
-            sql = f"{segment(*sorted(ids), 'z')} where contact_id != 'z'"
-            sql += " union all select unnest(['b', 'b'])" if name == failing else ""
-            made.write({f"models/segments/{name}.sql": sql})
-        select = ["--select", *sorted(chosen), "contacts"] if chosen else []
-        outcome = made.segflow("run", *select, "--as-of", str(moment))
+        if before in NAMES and names[before] in expected.seen and before in (chosen or NAMES):
+            expected.seen[f"{names[before]}_"] = expected.seen.pop(names[before])
+            (made.root / f"models/segments/{names[before]}.sql").unlink()
+            names[before] += "_"
+        elif isinstance(before, tuple):
+            expected.merge(*before)
+        elif isinstance(before, int) and expected.seen:
+            begin = moment - timedelta(hours=before)
+            write_segments(made, names, contents, expected, None)
+            filled = [names[name] for name in chosen or NAMES]
+            made.run("--backfill", "--as-of", str(begin), "-s", *filled)
+            for then, seen in expected.rewind(filled, begin).items():
+                for name in seen:
+                    expected.see(name, then, contents[name.rstrip("_")])
+        moment += timedelta(hours=hours)
+        write_segments(made, names, contents, expected, failing)
+        select = [names[name] for name in sorted(chosen or ())]
+        select = ["--select", *select, "contacts", "merged_contacts"] if chosen else []
+        command = ["run", *select, "--as-of", str(moment)]
+        if isinstance(before, float):
+            with running(made, *command):
+                time.sleep(before)
+        outcome = made.segflow(*command)
         evaluated = (chosen or set(NAMES)) - {failing}
         assert outcome.code == int(bool(failing in (chosen or NAMES)))
         for name in evaluated:
-            expected.see(name, moment, contents[name])
+            expected.see(names[name], moment, contents[name])
         rows = made.rows(
             "select segment, contact_id, entered_at, left_at from segments.membership_history"
         )
         assert sorted(rows, key=str) == expected.history()
+
+
+def write_segments(
+    made: Project,
+    names: dict[str, str],
+    contents: Evaluated,
+    expected: Stays,
+    failing: str | None,
+) -> None:
+    """The segments by their names of now, and the merges."""
+    made.write({"models/merged_contacts.sql": expected.merges()})
+    for name, ids in contents.items():
+        sql = f"{segment(*sorted(ids), 'z')} where contact_id != 'z'"
+        sql += " union all select unnest(['b', 'b'])" if name == failing else ""
+        if names[name] != name:
+            sql = f"{{{{ config(renamed_from='{names[name][:-1]}') }}}} {sql}"
+        made.write({f"models/segments/{names[name]}.sql": sql})

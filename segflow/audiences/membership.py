@@ -6,11 +6,12 @@ every run; closed ones are appended to `segments.closed_stays`; both are
 rerun of one `as_of` starts from the state before it, so that it changes nothing.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from segflow.audiences.guards import Change
+from segflow.audiences.history import listed, rekey
 from segflow.build.evaluation import members_table
 from segflow.compile.relations import literal, quoted, timestamp
 from segflow.engines.base import SCRATCH, EngineError, Session
@@ -20,6 +21,31 @@ from segflow.errors import WorkspaceError
 BATCH = 100
 
 _NOW = f'{SCRATCH}."members now"'
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is noted of each evaluation: its run and moment, and which definitions it was of.
+
+    `fingerprints` are those of the segments' definitions by name.
+    """
+
+    run: int
+    as_of: datetime
+    git_commit: str | None = None
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Guarding:
+    """Which changes have to wait.
+
+    `windows` has the evaluated segments, each with the time within which coming and going counts as
+    flapping, as an interval.
+    """
+
+    windows: Mapping[str, str | None]
+    waits: Callable[[Change], bool]
 
 
 @dataclass(frozen=True)
@@ -46,11 +72,19 @@ def prepare(session: Session, contact_id_type: str) -> None:
         "create table if not exists segments.closed_stays"
         f" ({stay}, left_at timestamp, left_run integer)",
         "create table if not exists segments.evaluations (run integer, as_of timestamp,"
-        " segment varchar, members bigint, entered bigint, left_count bigint)",
+        " segment varchar, members bigint, entered bigint, left_count bigint,"
+        " fingerprint varchar, git_commit varchar)",
         "create or replace view segments.membership_history as"
         " select segment, contact_id, entered_at, left_at, entered_run, left_run"
         " from segments.closed_stays union all select segment, contact_id, entered_at, null,"
         " entered_run, null from segments.memberships",
+        "create or replace view segments.membership_events as"
+        " select stays.*, evaluations.fingerprint, evaluations.git_commit from ("
+        "select segment, contact_id, 'entered' as event, entered_at as happened_at,"
+        " entered_run as run from segments.membership_history union all"
+        " select segment, contact_id, 'left', left_at, left_run from segments.closed_stays)"
+        " as stays left join segments.evaluations as evaluations"
+        " on stays.segment = evaluations.segment and stays.happened_at = evaluations.as_of",
         "create or replace view segments.sizes as"
         " select run, as_of, cast(as_of as date) as as_of_date,"
         " row_number() over (partition by segment, cast(as_of as date) order by as_of desc) = 1"
@@ -75,31 +109,11 @@ def _retype(session: Session, table: str, kind: str) -> None:
         ) from None
 
 
-def check_clock(session: Session, segments: Iterable[str], as_of: datetime) -> None:
-    """Refuse to go back: a segment's history is written forward.
-
-    Raises:
-        WorkspaceError: one of `segments` was evaluated at a later moment already.
-    """
-    if session.relation_type("segments", "evaluations") is None:
-        return
-    found = session.rows(
-        "select segment, max(as_of) from segments.evaluations"
-        f" where segment in ({_listed(segments)}) group by segment"
-        f" having max(as_of) > {timestamp(as_of)} order by 2 desc, 1"
-    )
-    if found:
-        raise WorkspaceError(
-            f"`{found[0][0]}` was evaluated as of {found[0][1]}, and {as_of} is before that",
-            hint="look at the past in a database of its own: another target, or another path",
-        )
-
-
 def gone(session: Session, known: Iterable[str]) -> list[str]:
     """Segments with open stays that the project no longer has."""
     rows = session.rows(
         "select distinct segment from segments.memberships"
-        f" where segment not in ({_listed([*known, ''])}) order by 1"
+        f" where segment not in ({listed([*known, ''])}) order by 1"
     )
     return [row[0] for row in rows]
 
@@ -108,42 +122,44 @@ def drop_views(session: Session, known: Iterable[str]) -> None:
     """Drop the views of segments that the project no longer has."""
     former = session.rows(
         "select distinct segment from segments.evaluations"
-        f" where segment not in ({_listed([*known, ''])})"
+        f" where segment not in ({listed([*known, ''])})"
     )
     for (name,) in former:
         if session.relation_type("segments", name) == "view":
             session.execute(f"drop view segments.{quoted(name)}")
 
 
-# Says of each change of a segment whether it has to wait.
-Judge = Callable[[Change], bool]
-
-
 def update(
     session: Session,
-    evaluated: dict[str, str | None],
+    evaluated: list[str],
     removed: list[str],
-    run: int,
-    as_of: datetime,
-    waits: Judge,
+    evaluation: Evaluation,
+    merges: str | None = None,
+    guarding: Guarding | None = None,
 ) -> list[Movement]:
     """Compare the contacts put aside for each evaluated segment with its open stays.
 
-    Those of `removed` segments are all closed; those of other segments stay as they are, and so do
-    those whose change `waits`.
+    Those of `removed` segments are all closed; those of other segments stay as they are.
 
     Args:
-        evaluated: segments, each with the time within which coming and going counts as flapping.
+        merges: a subquery that says where merged ids lead: who has a new one enters and leaves
+            nothing by it.
+        guarding: says which changes have to wait: their segments stay as they are, too.
     """
-    moved = [*evaluated, *_not_later(session, removed, as_of)]
-    _gather(session, list(evaluated))
-    now = timestamp(as_of)
+    moved = [*evaluated, *_not_later(session, removed, evaluation.as_of)]
+    if merges:
+        with session.transaction():
+            rekey(session, merges)
+    _gather(session, evaluated, merges)
+    now, movements = timestamp(evaluation.as_of), []
     with session.transaction():
-        _restore(session, moved, now)
-        held = {c.name for c in _changes(session, evaluated, now) if waits(c)}
-        moved = [name for name in moved if name not in held]
-        movements = _update(session, moved, run, now) if moved else []
-        session.execute("drop table stays_before")
+        if guarding:
+            changes = _changes(session, guarding.windows, now)
+            held = {change.name for change in changes if guarding.waits(change)}
+            moved = [name for name in moved if name not in held]
+        if moved:
+            movements = _update(session, moved, evaluation)
+    session.execute(f"drop table {_NOW}")
     _mend_views(session, moved)
     return movements
 
@@ -152,7 +168,7 @@ def _not_later(session: Session, removed: list[str], as_of: datetime) -> list[st
     """Removed segments without those that were evaluated at a later moment than this run's."""
     rows = session.rows(
         "select distinct segment from segments.evaluations"
-        f" where segment in ({_listed(removed)}) and as_of > {timestamp(as_of)}"
+        f" where segment in ({listed(removed)}) and as_of > {timestamp(as_of)}"
     )
     later = {row[0] for row in rows}
     return [name for name in removed if name not in later]
@@ -161,10 +177,10 @@ def _not_later(session: Session, removed: list[str], as_of: datetime) -> list[st
 def _mend_views(session: Session, moved: list[str]) -> None:
     """A segment left alone keeps its view; one that no longer binds shows its last membership."""
     segments = session.rows(
-        "select relation, node from segments.status where kind = 'segment' and as_of is not null"
+        "select distinct relation, segment from segments.status inner join segments.evaluations"
+        " on segment = split_part(node, '.', -1) where kind = 'segment'"
     )
-    for relation, node in segments:
-        name = node.rpartition(".")[2]
+    for relation, name in segments:
         if name in moved:
             continue
         try:
@@ -176,8 +192,8 @@ def _mend_views(session: Session, moved: list[str]) -> None:
             )
 
 
-def _gather(session: Session, evaluated: list[str]) -> None:
-    """All segments' contacts in one table."""
+def _gather(session: Session, evaluated: list[str], merges: str | None) -> None:
+    """All segments' contacts in one table, by the ids that they have now."""
     session.execute(
         f"create or replace table {_NOW} as"
         " select segment, contact_id from segments.memberships limit 0"
@@ -188,21 +204,16 @@ def _gather(session: Session, evaluated: list[str]) -> None:
             for name in evaluated[start : start + BATCH]
         ]
         session.execute(f"insert into {_NOW} {' union all '.join(parts)}")
+    merged = f"{merges} as merges on members.contact_id = merges.merged_contact_id"
+    if merges and session.rows(f"select 1 from {_NOW} as members semi join {merged} limit 1"):
+        session.execute(
+            f"create or replace table {_NOW} as select distinct segment,"
+            " coalesce(merges.contact_id, members.contact_id) as contact_id"
+            f" from {_NOW} as members left join {merged}"
+        )
 
 
-def _restore(session: Session, moved: list[str], now: str) -> None:
-    """The stays that were open before this moment, whatever an earlier run made of it."""
-    chosen = f"segment in ({_listed(moved)})"
-    session.execute(
-        "create or replace temp table stays_before as"
-        " select segment, contact_id, entered_at, entered_run from segments.memberships"
-        f" where {chosen} and entered_at < {now} union all"
-        " select segment, contact_id, entered_at, entered_run from segments.closed_stays"
-        f" where {chosen} and left_at = {now}"
-    )
-
-
-def _changes(session: Session, evaluated: dict[str, str | None], now: str) -> list[Change]:
+def _changes(session: Session, evaluated: Mapping[str, str | None], now: str) -> list[Change]:
     """What each evaluated segment would become, from what stands published now."""
     if not evaluated:
         return []
@@ -231,8 +242,16 @@ def _changes(session: Session, evaluated: dict[str, str | None], now: str) -> li
     return [found.get(name, Change(name, 0, 0, 0, 0)) for name in evaluated]
 
 
-def _update(session: Session, moved: list[str], run: int, now: str) -> list[Movement]:
-    chosen = f"segment in ({_listed(moved)})"
+def _update(session: Session, moved: list[str], evaluation: Evaluation) -> list[Movement]:
+    run, now = evaluation.run, timestamp(evaluation.as_of)
+    chosen = f"segment in ({listed(moved)})"
+    session.execute(
+        "create or replace temp table stays_before as"
+        " select segment, contact_id, entered_at, entered_run from segments.memberships"
+        f" where {chosen} and entered_at < {now} union all"
+        " select segment, contact_id, entered_at, entered_run from segments.closed_stays"
+        f" where {chosen} and left_at = {now}"
+    )
     if session.rows(
         f"select 1 from segments.closed_stays where {chosen} and left_at = {now} limit 1"
     ):
@@ -242,7 +261,7 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
         )
     session.execute(
         "create or replace temp table stays_left as select * from stays_before"
-        f" anti join {_NOW} using (segment, contact_id) where {chosen}"
+        f" anti join {_NOW} using (segment, contact_id)"
     )
     session.execute(
         "insert into segments.closed_stays select segment, contact_id, entered_at, entered_run,"
@@ -262,11 +281,14 @@ def _update(session: Session, moved: list[str], run: int, now: str) -> list[Move
         f"create or replace table segments.evaluations as select * from segments.evaluations"
         f" where not ({chosen} and as_of = {now})"
     )
+    commit = literal(evaluation.git_commit) if evaluation.git_commit else "null"
     values = ", ".join(
-        f"({run}, {now}, {literal(m.segment)}, {m.members}, {m.entered}, {m.left})"
+        f"({run}, {now}, {literal(m.segment)}, {m.members}, {m.entered}, {m.left},"
+        f" {literal(evaluation.fingerprints.get(m.segment, ''))}, {commit})"
         for m in movements
     )
     session.execute(f"insert into segments.evaluations values {values}")
+    session.execute("drop table stays_before")
     session.execute("drop table stays_left")
     return movements
 
@@ -281,7 +303,3 @@ def _movements(session: Session, moved: list[str], now: str) -> list[Movement]:
     )
     found = {row[0]: Movement(row[0], int(row[1]), int(row[2]), int(row[3])) for row in counts}
     return [found.get(name, Movement(name, 0, 0, 0)) for name in moved]
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(literal(name) for name in names) or "null"

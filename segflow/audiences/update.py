@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
-from segflow.audiences import audiences, membership, user_types
+from segflow.audiences import audiences, history, membership, user_types
 from segflow.audiences.audiences import Built
 from segflow.audiences.guards import Change, Watched
-from segflow.audiences.membership import Movement
+from segflow.audiences.membership import Evaluation, Guarding, Movement
 from segflow.build.plan import Plan
 from segflow.build.runner import Result
 from segflow.compile.graph import CONTACTS, Graph
@@ -40,14 +39,13 @@ def update_audiences(
     session: Session,
     graph: Graph,
     plan: Plan,
-    run: tuple[int, datetime],
+    evaluation: Evaluation,
     stale: dict[str, Stale],
     approved: Mapping[str, int],
 ) -> Updated:
     """Bring everything that is made of evaluated segments up to date.
 
     Args:
-        run: the number of the run, and its moment.
         stale: the columns that are not up to date, by node; segments that guards stop are added.
         approved: how many contacts may move in a segment or audience whose guards say no.
     """
@@ -77,7 +75,10 @@ def update_audiences(
             updated.stopped[segment.id] = why
         return bool(why)
 
-    updated.movements = membership.update(session, evaluated, removed, *run, waits)
+    merges, guarding = history.merges_of(session, graph), Guarding(evaluated, waits)
+    updated.movements = membership.update(
+        session, list(evaluated), removed, evaluation, merges, guarding
+    )
     stale.update({node: all_of(node) for node in updated.stopped})
     user_types.write_user_types(session, graph)
     reach = user_types.write_reach(session, graph)

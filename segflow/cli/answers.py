@@ -1,4 +1,4 @@
-"""What `explain` found in, lines for people and records for JSON out."""
+"""What `explain` and `backtest` found in, lines for people and records for JSON out."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from segflow.cli.output import table
+from segflow.questions.backtest import Backtest
 from segflow.questions.explain import Card, Stay, Verdict
 from segflow.questions.judging import Branch, Judged
 from segflow.questions.profile import Profile
@@ -153,3 +155,22 @@ def _traits(found: Profile) -> Iterator[str]:
 
 def _number(value: float | None) -> str:
     return "null" if value is None else f"{value:,.10g}"
+
+
+def backtest_lines(found: list[Backtest]) -> Iterator[str]:
+    """Definitions side by side: a line per moment, then how long contacts stay, then notes."""
+    names, rows = ["as of"], [[str(point.as_of)] for point in found[0].points]
+    for number, one in enumerate(found, 1):
+        behind = f" {number}" if len(found) > 1 else ""
+        names += [f"{name}{behind}" for name in ("members", "entered", "left", "back")]
+        for row, point in zip(rows, one.points, strict=True):
+            counts = (point.members, point.entered, point.left, point.back)
+            row += ["\N{EN DASH}" if count is None else f"{count:,}" for count in counts]
+    yield from table(names, [tuple(row) for row in rows])
+    for number, one in enumerate(found, 1):
+        yield ""
+        yield f"{number}  {one.definition}" if len(found) > 1 else one.definition
+        yield f"   {one.stays:,} stays of {one.contacts:,} contacts, {one.flapping:,} came back"
+        if one.median_days is not None:
+            yield f"   {one.ended:,} stays began and ended: {one.median_days} days in the median"
+        yield from (f"   {note}" for note in one.notes)

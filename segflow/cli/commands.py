@@ -55,6 +55,7 @@ class Invocation:
             store_failures=given.get("store_failures", False),
             approved=_approved(given.get("approve") or ()),
             refresh=given.get("refresh", False),
+            backfill=given.get("backfill", False),
         )
 
     @functools.cached_property
@@ -133,17 +134,26 @@ def _options(*names: str) -> Callable[[F], F]:
         "refresh": click.option(
             "--refresh", is_flag=True, help="Count anew what every clause of a segment does."
         ),
+        "backfill": click.option(
+            "--backfill", is_flag=True, help="Write the segments' history anew from --as-of on."
+        ),
         "resource_type": click.option("--resource-type", help="model, segment, audience, …"),
         "names": click.argument("names", nargs=-1, metavar="[CONTACT] [SEGMENT]"),
         "persona": click.option("--persona", help="A persona, whose card is filled."),
         "inline": click.option("--inline", help="A query, with Jinja."),
         "limit": click.option("--limit", type=click.IntRange(1), default=5, show_default=True),
+        "segment": click.argument("segment"),
+        "begin": click.option("--from", "begin", required=True, help="The first moment, UTC."),
+        "end": click.option("--to", "end", help="The last moment, UTC."),
+        "every": click.option(
+            "--every", type=click.Choice(["1d", "1w"]), default="1d", show_default=True
+        ),
+        "against": click.option("--against", help="What to compare with."),
         "output": click.option("--output", type=click.Choice(["text", "json"]), default="text"),
         "document": click.option(
             "--output", type=click.Choice(["text", "json", "markdown"]), default="text"
         ),
         "state": click.option("--state", help="A target folder of an earlier state."),
-        "against": click.option("--against", help="Another database to start from."),
         "examples": click.option("--examples", is_flag=True, help="Show examples in Markdown."),
         "quiet": click.option("--quiet", "-q", is_flag=True, help="Print errors only."),
     }
@@ -237,13 +247,13 @@ def _finish(invocation: Invocation, compiled: Compiled, report: Report) -> int:
     return 0 if report.ok else 1
 
 
-@_command("run", *_RUN)
+@_command("run", *_RUN, "backfill")
 def run(invocation: Invocation) -> int:
     """Build everything, then deliver the audiences."""
     return _run(invocation, True)
 
 
-@_command("build", *_RUN)
+@_command("build", *_RUN, "backfill")
 def build(invocation: Invocation) -> int:
     """Build seeds, models with their tests, memberships and audiences."""
     return _run(invocation, False)
@@ -402,6 +412,17 @@ def explain(invocation: Invocation) -> int:
     for line in answers.lines(answer):
         invocation.data(line)
     invocation.answer(answers.results(answer))
+    return 0
+
+
+@_command("backtest", "segment", *_EVERY, "begin", "end", "every", "against")
+def backtest(invocation: Invocation) -> int:
+    """Tell who would have been in SEGMENT in the past."""
+    given = invocation.given
+    found = pipeline.backtest(invocation.compiled(), given["segment"], given, given["against"])
+    for line in answers.backtest_lines(found):
+        invocation.data(line)
+    invocation.answer({"segment": given["segment"], "definitions": found})
     return 0
 
 

@@ -139,6 +139,8 @@ def _summary(report: Report) -> Iterator[str]:
 
 
 def _nodes(report: Report) -> Iterator[str]:
+    if not report.results:
+        return
     sources = [r for r in report.results if r.kind == "source"]
     if sources:
         late = [r for r in sources if not r.is_good]

@@ -53,9 +53,7 @@ def compile_graph(graph: Graph) -> Compilation:
             column that is not there.
     """
     compilation = Compilation(warnings=list(graph.project.warnings))
-    known: dict[str, Columns | None] = {
-        seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds
-    }
+    known = _headers(graph)
     for node in graph.order:
         if node in graph.models:
             compiled = _compile_model(graph, known, graph.models[node])
@@ -66,6 +64,23 @@ def compile_graph(graph: Graph) -> Compilation:
         compilation.tests[test.id] = _compile_test(graph, known, test)
     compilation.warnings += checks.check_columns(graph, known)
     return compilation
+
+
+def recompiled(graph: Graph, compilation: Compilation, node: str) -> Compilation:
+    """A compilation of all models with one of them compiled anew.
+
+    Raises:
+        ProjectError: as `compile_graph`, of this model.
+    """
+    known = _headers(graph) | compilation.columns()
+    compiled = _compile_model(graph, known, graph.models[node])
+    changed = Compilation({**compilation.models, node: compiled}, compilation.tests)
+    _report(graph, graph.models[node], compiled, changed)
+    return changed
+
+
+def _headers(graph: Graph) -> dict[str, Columns | None]:
+    return {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
 
 
 # ── models ────────────────────────────────────────────────────────────────────────────────────

@@ -1,5 +1,6 @@
 """A `Project` in, a `Graph` out: every file parsed, every reference found."""
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
@@ -47,6 +48,7 @@ def build_graph(project: Project) -> Graph:
         relation = Relation(source.schema, source.identifier, source.external_location)
         graph.relations[source.id] = relation
     _check_relations(graph)
+    _check_renamed(graph)
     _add(graph, [m.model for m in graph.models.values()])
     _add(graph, project.seeds)
     _add(graph, project.sources)
@@ -60,6 +62,23 @@ def build_graph(project: Project) -> Graph:
     _connect_audiences(graph)
     graph.order = _ordered(graph)
     return graph
+
+
+def with_definition(graph: Graph, segment: str, text: str, file: Path) -> Graph:
+    """The graph with another definition of a segment, which stands in `file`.
+
+    Raises:
+        ProjectError: it reads what there is not, or itself by a detour.
+    """
+    former = graph.segments[segment]
+    model = msgspec.structs.replace(former.model, text=text, file=file)
+    parsed = replace(graph.parser.model(model), relation=former.relation, config=former.config)
+    parents = {**graph.parents, former.id: _reads(graph, text, file, segment, parsed)}
+    changed = dataclasses.replace(
+        graph, models={**graph.models, former.id: parsed}, parents=parents
+    )
+    changed.order = _ordered(changed)
+    return changed
 
 
 def _add(graph: Graph, found: Iterable[Node]) -> None:
@@ -79,6 +98,22 @@ def _check_relations(graph: Graph) -> None:
                 "give one another `schema` or `alias`",
             )
         seen[text] = node
+
+
+def _check_renamed(graph: Graph) -> None:
+    """A former name belongs to one segment, and to none of today."""
+    taken = dict.fromkeys(graph.segments, "is a segment")
+    for model in graph.models.values():
+        old = model.config.renamed_from
+        if old is None:
+            continue
+        at = place(model.model)
+        if not model.is_segment:
+            raise ProjectError(f"`renamed_from` is for segments, not for `{model.model.name}`", at)
+        if old in taken:
+            hint = "drop `renamed_from`: its history is not there to be taken over"
+            raise ProjectError(f"renamed_from: `{old}` {taken[old]} of this project", at, hint)
+        taken[old] = "was the name of another segment"
 
 
 def _reads(

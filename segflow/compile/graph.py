@@ -13,9 +13,11 @@ from segflow.errors import ProjectError, did_you_mean
 from segflow.project.load import Project
 from segflow.project.nodes import Node
 
-# What the runner itself reads: the table of contacts, and who agreed to what.
+# What the runner itself reads: the table of contacts, who agreed to what, and where the ids of
+# merged contacts lead (merged_contact_id, contact_id; chains followed to their end).
 CONTACTS = "contacts"
 CONSENTS = "consents"
+MERGES = "merged_contacts"
 
 _REFERENCE = re.compile(
     r"\s*(?:\{\{\s*)?(ref|source)\(\s*['\"]([^'\"]+)['\"]\s*(?:,\s*['\"]([^'\"]+)['\"]\s*)?\)"

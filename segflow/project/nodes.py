@@ -78,6 +78,7 @@ class ModelConfig(Shape, frozen=True):
     incremental_strategy: Literal["append", "delete+insert", "merge"] | None = None
     on_schema_change: Literal["ignore", "fail", "append_new_columns", "sync_all_columns"] = "ignore"
     full_refresh: bool | None = None
+    renamed_from: str | None = None
     contract: Contract = Contract()
     guards: SegmentGuards = SegmentGuards()
     exclusive_with: list[str] = []

@@ -4,7 +4,7 @@ What a state holds is put aside in Parquet files, one of members and one per aud
 outlives the copy it was read from.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +72,11 @@ class AudiencePreview:
         return bool(self.adds or self.changes or self.removes)
 
 
-def keep_members(session: Session, query: str, path: Path) -> None:
-    """Put `query` (segment, contact_id) aside."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    session.export(query, path, "parquet")
+def keep_members(session: Session, query: str, renamed: Mapping[str, str], path: Path) -> None:
+    """Put `query` (segment, contact_id) aside, former names of segments as those of now."""
+    cases = "".join(f" when {literal(old)} then {literal(new)}" for old, new in renamed.items())
+    name = f"case segment{cases} else segment end" if renamed else "segment"
+    session.export(f"select {name} as segment, contact_id from ({query})", path, "parquet")
 
 
 def published_members(session: Session) -> str:
