@@ -17,6 +17,9 @@ Struct = type[msgspec.Struct]
 CONFIGS: tuple[Struct, ...] = (
     nodes.ModelConfig,
     nodes.Contract,
+    nodes.Guards,
+    nodes.SegmentGuards,
+    nodes.AudienceConfig,
     nodes.SeedConfig,
     nodes.SourceConfig,
     nodes.DataTestConfig,

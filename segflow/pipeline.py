@@ -26,6 +26,7 @@ from segflow.compile.connecting import build_graph
 from segflow.compile.definitions import Definitions
 from segflow.compile.fingerprints import fingerprint
 from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.relations import at
 from segflow.compile.selection import select, select_with_tests, with_tests
 from segflow.destinations.file import File
 from segflow.engines.base import Engine, Session
@@ -325,14 +326,20 @@ def build_copy(
     report.results = run_plan(plan, execution, threads, watch)
     with engine.session() as session:
         moved = _evaluation(compiled, report)
-        report.updated = update_audiences(session, graph, plan, moved, stale, options.approved)
+        compiled_sql = compiled.compilation.models
+        definitions = {
+            n: at(compiled_sql[s.id].sql, report.as_of) for n, s in graph.segments.items()
+        }
+        report.updated = update_audiences(
+            session, graph, plan, moved, stale, options.approved, definitions
+        )
         report.results = [_stopped(result, report) for result in report.results]
         report.results += report.updated.results
         moved_segments = [
             m.segment for m in report.updated.movements if m.segment in graph.segments
         ]
-        definitions = Definitions(graph, compiled.compilation)
-        found = {name: definitions.of(name) for name in moved_segments}
+        taken_apart = Definitions(graph, compiled.compilation)
+        found = {name: taken_apart.of(name) for name in moved_segments}
         write_clauses(session, found, report.as_of, options.refresh)
         steps = [_step(result) for result in report.results]
         trips = report.updated.watched.trips

@@ -191,7 +191,7 @@ def test_ravenstack(example: OpenExample) -> None:
     # a month without usage is a late file, and nobody is at risk for it
     late = it.project.segflow("run", "--as-of", "2025-02-01")
     assert late.code == 1
-    assert it.row("select count(*) from segments.at_risk_customers") == (186,)
+    assert it.row("select count(*) from segments.at_risk_customers") == (87,)
     assert it.rows(
         "select distinct state, cast(as_of as varchar) from segments.status"
         " where relation like 'audiences.%'"

@@ -13,7 +13,7 @@ from datetime import datetime
 from segflow.audiences.guards import Change
 from segflow.audiences.history import listed, rekey
 from segflow.build.evaluation import members_table
-from segflow.compile.relations import literal, quoted, timestamp
+from segflow.compile.relations import Relation, literal, quoted, timestamp
 from segflow.engines.base import SCRATCH, EngineError, Session
 from segflow.errors import WorkspaceError
 
@@ -172,6 +172,25 @@ def _not_later(session: Session, removed: list[str], as_of: datetime) -> list[st
     )
     later = {row[0] for row in rows}
     return [name for name in removed if name not in later]
+
+
+def keep_view(session: Session, relation: Relation, segment: str, sql: str) -> None:
+    """Let the view of a segment that is held back show its members, and the evidence for them.
+
+    What its definition says now of others is not to be seen; of members of whom it says nothing
+    more, the evidence is null. Where the definition does not bind, there is none.
+    """
+    members = f"select contact_id from segments.memberships where segment = {literal(segment)}"
+    try:
+        session.columns(sql)
+    except EngineError:
+        session.execute(f"create or replace view {relation} as {members}")
+        return
+    session.execute(
+        f"create or replace view {relation} as select members.contact_id,"
+        f" evidence.* exclude (contact_id) from ({members}) as members left join (\n{sql}\n)"
+        " as evidence on members.contact_id = evidence.contact_id"
+    )
 
 
 def _mend_views(session: Session, moved: list[str]) -> None:

@@ -7,6 +7,7 @@ from segflow.audiences import audiences, history, membership, user_types
 from segflow.audiences.audiences import Built
 from segflow.audiences.guards import Change, Watched
 from segflow.audiences.membership import Evaluation, Guarding, Movement
+from segflow.build.materializations import comment
 from segflow.build.plan import Plan
 from segflow.build.runner import Result
 from segflow.compile.graph import CONTACTS, Graph
@@ -42,12 +43,14 @@ def update_audiences(
     evaluation: Evaluation,
     stale: dict[str, Stale],
     approved: Mapping[str, int],
+    definitions: Mapping[str, str],
 ) -> Updated:
     """Bring everything that is made of evaluated segments up to date.
 
     Args:
         stale: the columns that are not up to date, by node; segments that guards stop are added.
         approved: how many contacts may move in a segment or audience whose guards say no.
+        definitions: the SELECT of each segment at this moment, by name.
     """
     updated = Updated(watched=Watched(approved))
     contacts = graph.find(CONTACTS)
@@ -80,6 +83,12 @@ def update_audiences(
         session, list(evaluated), removed, evaluation, merges, guarding
     )
     stale.update({node: all_of(node) for node in updated.stopped})
+    for name in plan.segments:
+        segment = graph.segments[name]
+        at = segment.relation
+        if segment.id in stale and session.relation_type(at.schema, at.identifier):
+            membership.keep_view(session, at, name, definitions[name])
+            comment(session, at, "view", segment.model.description, ())
     user_types.write_user_types(session, graph)
     reach = user_types.write_reach(session, graph)
     mailed = {n for a in graph.project.audiences if a.channel == _MAIL for n in a.segments}

@@ -52,7 +52,7 @@ class Replay:
         scope = scope_of(self.graph, model, catalog, this=relation, is_incremental=False)
         sql = at(render_model(self.graph, model, scope), moment)
         if model.config.materialized == "ephemeral":
-            self.graph.relations[model.id] = replace(relation, text=f"(\n{sql}\n)")
+            self.graph.relations[model.id] = structs.replace(relation, text=f"(\n{sql}\n)")
             return
         if model.is_segment:
             evaluate(session, model.model.name, sql)

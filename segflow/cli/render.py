@@ -274,9 +274,10 @@ def _ending(report: Report) -> Iterator[str]:
     for delivery in unsent:
         yield f"[red]{delivery.audience}[/]: {escape(delivery.message)}"
     audiences = sum(r.kind == "audience" for r in held)
+    failures = f"{len(failed) + len(unsent)} failed, " if failed or unsent else ""
     yield (
-        f"{len(failed) + len(unsent)} failed, {len(held)} held back"
-        f" ({audiences} of them audiences). Nothing else waited for them."
+        f"{failures}{len(held)} held back ({audiences} of them audiences)."
+        " Nothing else waited for them."
     )
     late = [r.name for r in failed if r.kind == "source"]
     when = f"when {', '.join(late)} arrived" if late else "when it is mended"
@@ -287,6 +288,7 @@ def _ending(report: Report) -> Iterator[str]:
         most = {t.name: max(o.moved for o in stopped if o.name == t.name) for t in stopped}
         approvals = " ".join(f"--approve {name}={moved}" for name, moved in most.items())
         yield f"  {'if that is right':<32}  segflow retry {approvals}"
+        yield f"  {'who would move, and why':<32}  segflow plan"
 
 
 def _minute(moment: datetime) -> str:
