@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from segflow.cli.main import main
 from segflow.engines import duckdb as engine
+from segflow.engines.base import Row
 
 # Files that a replay writes go beside those of the command.
 FOLDERS = ("/exports/", "/exports_plain/")
@@ -22,9 +23,9 @@ def record(script: TextIO) -> None:
         script.write(json.dumps(event) + "\n")
 
     class Session(engine.DuckDBSession):
-        def execute(self, sql: str) -> None:
+        def rows(self, sql: str) -> list[Row]:
             note("execute", id(self._cursor), sql.replace(*FOLDERS))
-            super().execute(sql)
+            return super().rows(sql)
 
     class Engine(engine.DuckDB):
         def commit_run(self) -> None:
