@@ -25,7 +25,7 @@ from segflow.compile.compiler import Compilation, compile_graph
 from segflow.compile.connecting import build_graph
 from segflow.compile.definitions import Definitions
 from segflow.compile.fingerprints import fingerprint
-from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.graph import Graph
 from segflow.compile.relations import at
 from segflow.compile.selection import select, select_with_tests, with_tests
 from segflow.destinations.file import File
@@ -34,23 +34,8 @@ from segflow.errors import ProjectError, WorkspaceError, did_you_mean
 from segflow.project import archive
 from segflow.project.config import Environment, moment
 from segflow.project.load import Project, load
-from segflow.questions.backtest import Backtest, Span
-from segflow.questions.backtest import backtest as ask_backtest
 from segflow.questions.emptiness import first_empty, why_nobody
-from segflow.questions.explain import (
-    Card,
-    Verdict,
-    check_segment,
-    explain_contact,
-    explain_membership,
-    find_contact,
-)
-from segflow.questions.profile import Profile, explain_segment, persona_of
-from segflow.questions.show import Table, show_node, show_query
 from segflow.report import Options, Report
-
-# How many days there are between two moments of a backtest.
-_DAYS = {"1d": 1, "1w": 7}
 
 
 @dataclass(frozen=True)
@@ -209,91 +194,10 @@ def test(compiled: Compiled, options: Options, watch: Callable[[TestResult], Non
     chosen = select_with_tests(compiled.graph, options.selected, options.excluded)
     report = _report(compiled, options)
     with published(engine) as session:
-        as_of = _last_moment(session, options, report.as_of)
+        as_of = last_moment(session, options, report.as_of)
         execution = Execution(engine, compiled.graph, compiled.compilation, as_of)
         report.tests = run_tests(session, execution, chosen, watch)
     return report
-
-
-def show(compiled: Compiled, options: Options, inline: str | None, limit: int) -> Table:
-    """The first rows of what is chosen, or of a query, on what was last published."""
-    graph = compiled.graph
-    engine = open_engine(compiled.project, options.threads)
-    with published(engine) as session:
-        if inline is not None:
-            as_of = _last_moment(session, options, _report(compiled, options).as_of)
-            return show_query(session, graph, inline, as_of, limit)
-        chosen = [n for n in graph.order if n in select(graph, options.selected)]
-        if not options.selected or len(chosen) != 1:
-            raise ProjectError("choose one node to show", hint="segflow show --select contacts")
-        return show_node(session, graph, chosen[0], limit)
-
-
-def explain(
-    compiled: Compiled, names: tuple[str, ...], persona: str | None = None
-) -> Card | Verdict | Profile:
-    """Why a contact is in a segment or not; where a contact stands; who is in a segment."""
-    graph = compiled.graph
-    if graph.find(CONTACTS) is None:
-        raise ProjectError("there is no model `contacts`, whose rows could be explained")
-    definitions = Definitions(graph, compiled.compilation)
-    chosen = persona_of(graph, persona) if persona else None
-    if len(names) == 2:
-        check_segment(graph, names[1])
-    with published(open_engine(compiled.project)) as session:
-        if session.relation_type("segments", "evaluations") is None:
-            raise WorkspaceError("no segment was evaluated yet", hint="segflow run")
-        if chosen:
-            found = definitions.of(chosen.segment)
-            profile = explain_segment(session, graph, found, chosen.segment)
-            return replace(profile, persona=chosen.label, description=chosen.description)
-        if len(names) == 1 and names[0] in graph.segments:
-            return explain_segment(session, graph, definitions.of(names[0]), names[0])
-        contact = find_contact(session, graph, names[0])
-        if len(names) == 2:
-            return explain_membership(session, definitions, contact, names[1])
-        return explain_contact(session, graph, definitions, contact)
-
-
-def backtest(
-    compiled: Compiled, segment: str, given: dict[str, str | None], against: str | None
-) -> list[Backtest]:
-    """Who would have been in a segment between two moments, as it was last published.
-
-    Args:
-        given: `begin`, `end` (the last run's moment where there is none) and `every`, as typed.
-    """
-    graph = compiled.graph
-    if segment not in graph.segments:
-        hint = did_you_mean(segment, graph.segments) or "segflow ls --resource-type segment"
-        raise ProjectError(f"unknown segment `{segment}`", hint=hint)
-    with published(open_engine(compiled.project)) as session:
-        last = journal.last_run(session)
-        end = moment(given["end"]) if given["end"] or last is None else last.as_of
-        span = Span(moment(given["begin"]), end, _DAYS[str(given["every"])])
-        return ask_backtest(session, graph, compiled.compilation, segment, span, against)
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What stands in the published database: how fresh, what is empty, and who is missing."""
-
-    database: Path
-    statuses: dict[str, journal.Status]
-    empty: list[str]
-    nobody: dict[str, str]
-
-
-def inspect(compiled: Compiled) -> Inspection:
-    """Look into the published database; there is nothing to see before the first run."""
-    engine, graph = open_engine(compiled.project), compiled.graph
-    if not engine.exists():
-        return Inspection(engine.location, {}, [], {})
-    with published(engine) as session:
-        found = {n: s for n, s in journal.statuses(session).items() if n in graph.nodes}
-        empty = {n for n, status in found.items() if status.state == "empty" and status.run}
-        nobody = why_nobody(session, graph, compiled.compilation, empty)
-        return Inspection(engine.location, found, first_empty(graph, empty), nobody)
 
 
 def build_copy(
@@ -451,7 +355,7 @@ def _step(result: Result) -> journal.Step:
     )
 
 
-def _last_moment(session: Session, options: Options, otherwise: datetime) -> datetime:
+def last_moment(session: Session, options: Options, otherwise: datetime) -> datetime:
     """The moment asked for, else that of the last run."""
     last = journal.last_run(session)
     return options.as_of or (last.as_of if last else otherwise)

@@ -71,14 +71,7 @@ def update_audiences(
     if plan.is_whole:
         membership.drop_views(session, graph.segments)
 
-    def waits(change: Change) -> bool:
-        segment = graph.segments[change.name]
-        why = updated.watched.judge(segment.config.guards, change)
-        if why:
-            updated.stopped[segment.id] = why
-        return bool(why)
-
-    merges, guarding = history.merges_of(session, graph), Guarding(evaluated, waits)
+    merges, guarding = history.merges_of(session, graph), _guarding(graph, evaluated, updated)
     updated.movements = membership.update(
         session, list(evaluated), removed, evaluation, merges, guarding
     )
@@ -100,6 +93,19 @@ def update_audiences(
     for audience in chosen:
         _audience(session, graph, audience, stale, updated)
     return updated
+
+
+def _guarding(graph: Graph, evaluated: dict[str, str | None], updated: Updated) -> Guarding:
+    """Segments wait where their guards say so, which is noted in `updated`."""
+
+    def waits(change: Change) -> bool:
+        segment = graph.segments[change.name]
+        why = updated.watched.judge(segment.config.guards, change)
+        if why:
+            updated.stopped[segment.id] = why
+        return bool(why)
+
+    return Guarding(evaluated, waits)
 
 
 def _audience(

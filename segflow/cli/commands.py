@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from segflow import __version__, artifacts, pipeline, planning
+from segflow import __version__, artifacts, asking, pipeline, planning
 from segflow.build.plan import Plan, Step, kind_of
 from segflow.build.runner import Result, Watch
 from segflow.cli import answers, preview
@@ -394,7 +394,7 @@ def show(invocation: Invocation) -> int:
     """Show the first rows of a node, or of a query."""
     compiled = invocation.compiled()
     given = invocation.given
-    names, rows = pipeline.show(compiled, invocation.options, given["inline"], given["limit"])
+    names, rows = asking.show(compiled, invocation.options, given["inline"], given["limit"])
     for line in table(names, rows):
         invocation.data(line)
     invocation.answer({"columns": names, "rows": [list(row) for row in rows]})
@@ -408,7 +408,7 @@ def explain(invocation: Invocation) -> int:
     if len(names) not in ((0,) if persona else (1, 2)):
         hint = "segflow explain CONTACT SEGMENT"
         raise ProjectError("name a contact, a segment or both, or one persona", hint=hint)
-    answer = pipeline.explain(invocation.compiled(), names, persona)
+    answer = asking.explain(invocation.compiled(), names, persona)
     for line in answers.lines(answer):
         invocation.data(line)
     invocation.answer(answers.results(answer))
@@ -419,7 +419,7 @@ def explain(invocation: Invocation) -> int:
 def backtest(invocation: Invocation) -> int:
     """Tell who would have been in SEGMENT in the past."""
     given = invocation.given
-    found = pipeline.backtest(invocation.compiled(), given["segment"], given, given["against"])
+    found = asking.backtest(invocation.compiled(), given["segment"], given, given["against"])
     for line in answers.backtest_lines(found):
         invocation.data(line)
     invocation.answer({"segment": given["segment"], "definitions": found})
@@ -433,7 +433,7 @@ def debug(invocation: Invocation) -> int:
     from importlib.metadata import version
 
     compiled = invocation.compiled()
-    seen = pipeline.inspect(compiled)
+    seen = asking.inspect(compiled)
     graph, found = compiled.graph, seen.statuses
     facts = {
         "segflow": __version__,
