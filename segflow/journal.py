@@ -32,7 +32,7 @@ create table if not exists segflow.runs (
 create table if not exists segflow.approvals (
     run integer, name varchar, guard varchar, moved bigint, approved bigint
 );
-create table if not exists segflow.project (archive blob);
+create table if not exists segflow.project (archive blob, vars varchar);
 create table if not exists segflow.steps (
     run integer, node varchar, kind varchar, relation varchar, status varchar, reason varchar,
     row_count bigint, seconds double
@@ -124,28 +124,28 @@ def last_run(session: Session) -> Run | None:
     return Run(run, as_of, command, target, msgspec.json.decode(variables), started_at, commit)
 
 
-def keep_project(session: Session, archive: Path) -> None:
-    """Keep the files that the last run was made of, in one archive."""
-    file = f"read_blob({literal(str(archive))})"
-    if not session.rows(f"select 1 from segflow.project join {file} on archive = content"):
+def keep_project(session: Session, archive: Path, variables: dict[str, object]) -> None:
+    """Keep what a run was made of: its files in one archive, and the vars of its command line."""
+    said = literal(msgspec.json.encode(variables).decode())
+    file = f"read_blob({literal(str(archive))}) where content is not null"
+    same = f"vars = {said} and archive = (select content from {file})"
+    if not session.rows(f"select 1 from segflow.project where {same}"):
         session.execute(
-            f"create or replace table segflow.project as select content as archive from {file}"
+            "create or replace table segflow.project as"
+            f" select content as archive, {said} as vars from {file}"
         )
 
 
-def last_project(session: Session) -> bytes | None:
-    """The archive of the files that the last run was made of."""
-    rows = session.rows("select archive from segflow.project")
-    return rows[0][0] if rows else None
+def last_project(session: Session) -> tuple[bytes, dict[str, object]] | None:
+    """What the members that stand were decided by: an archive of files, and vars."""
+    rows = session.rows("select archive, vars from segflow.project")
+    return (rows[0][0], msgspec.json.decode(rows[0][1])) if rows else None
 
 
 def left_behind(session: Session) -> set[str]:
-    """The nodes that failed or were held back in the last run, or stand on such a one."""
-    rows = session.rows(
-        "select node from segflow.steps where run = (select max(run) from segflow.steps)"
-        " and (status in ('error', 'held') or node in (select node from segflow.stale_columns))"
-    )
-    return {row[0] for row in rows}
+    """The nodes that are not up to date since some run, and those that stand on such a one."""
+    behind = {node for node, status in statuses(session).items() if status.is_behind}
+    return behind | stale(session).keys()
 
 
 def stale(session: Session) -> dict[str, Stale]:

@@ -212,6 +212,7 @@ def build_copy(
         journal.prepare(session)
         history.rename(session, graph, plan.segments)
         history.check_clock(session, plan.segments, report.as_of)
+        _check_outside(session, graph, plan, report.as_of)
         stale = {n: s for n, s in journal.stale(session).items() if n in graph.nodes}
         report.run = journal.next_run(session)
     execution = Execution(
@@ -250,7 +251,10 @@ def build_copy(
         approvals = [(t.name, t.guard, t.moved, t.approved) for t in trips if not t.holds]
         known = set(graph.nodes)
         journal.record(session, _record(report, options), steps, known, stale, approvals)
-        journal.keep_project(session, project.target_path / archive.NAME)
+        # Who a guard keeps in is still in by the definition of before.
+        if not report.updated.stopped:
+            path = project.target_path / archive.NAME
+            journal.keep_project(session, path, dict(options.variables))
         after = journal.statuses(session)
         empty = {r.node for r in report.results if r.is_good and r.rows == 0}
         report.empty = first_empty(graph, empty)
@@ -286,6 +290,19 @@ def _check_file_name(compiled: Compiled, engine: Engine) -> None:
             compiled.project.location(f"$.targets.{compiled.project.target.name}.path"),
             "name the file otherwise",
         )
+
+
+def _check_outside(session: Session, graph: Graph, plan: Plan, as_of: datetime) -> None:
+    """What a run reads and does not build must not be of a later moment than the run."""
+    outside = dict.fromkeys(node for step in plan.steps for node in step.outside)
+    states = journal.statuses(session)
+    for node in outside:
+        built = states[node].as_of if node in states else None
+        if built and built > as_of:
+            raise WorkspaceError(
+                f"`{graph.nodes[node].name}` was built as of {built}, and {as_of} is before that",
+                hint="choose what is read, too, as in +name, or look at the past with --backfill",
+            )
 
 
 def _check_approved(compiled: Compiled, options: Options) -> None:

@@ -21,13 +21,15 @@ from segflow.build.plan import Plan, plan_build
 from segflow.build.runner import Execution, Watch, run_plan
 from segflow.build.workspace import locked, open_engine, private_copy
 from segflow.compile.changes import Changes, changes
-from segflow.compile.graph import CONTACTS
+from segflow.compile.lineage import Stale, stale_columns
+from segflow.compile.outlines import EVERYTHING
 from segflow.compile.selection import select_with_tests
 from segflow.engines.base import Engine, Session
 from segflow.errors import ProjectError
 from segflow.pipeline import Compiled, build_copy, compile_loaded, moment_of
 from segflow.project import archive
 from segflow.project.load import load
+from segflow.project.nodes import ColumnProperties
 from segflow.questions import preview
 from segflow.questions.preview import AudiencePreview, SegmentPreview
 from segflow.report import Options, Report
@@ -123,18 +125,38 @@ def plan(
 def _examples(
     session: Session, compiled: Compiled, segment: SegmentPreview, before: Path
 ) -> tuple[str, ...]:
-    """Of a segment that was evaluated: neither an id nor what is marked as personal."""
-    graph = compiled.graph
-    if not segment.entered or segment.segment not in graph.segments:
+    """Of a segment that was evaluated, without what says who somebody is."""
+    model = compiled.graph.segments.get(segment.segment)
+    if model is None or not segment.entered:
         return ()
-    models = (graph.segments[segment.segment], graph.models.get(str(graph.find(CONTACTS))))
-    private = {"contact_id"} | {
-        column.name.lower()
-        for model in models
-        for column in (model.model.columns if model else ())
-        if {"personal", "identifier"} & (column.meta | column.config.meta).keys()
-    }
-    return preview.examples(session, segment.segment, before, private)
+    private = _private_columns(compiled).get(model.id, {})
+    if EVERYTHING in private:
+        return ()
+    return preview.examples(session, segment.segment, before, set(private))
+
+
+def _private_columns(compiled: Compiled) -> dict[str, Stale]:
+    """The columns of each node that say who somebody is: by their name or mark, or made of such.
+
+    They spread as what is not up to date does.
+    """
+    graph, found = compiled.graph, dict[str, Stale]()
+    for node in graph.order:
+        columns: dict[str, frozenset[str]] = {}
+        model = graph.models.get(node)
+        if model:
+            columns |= stale_columns(graph, compiled.compilation, node, found)
+            names = compiled.compilation.models[node].outline.columns or ()
+            marked = [c.name.lower() for c in model.model.columns if _is_private(c)]
+            marked += [name for name in names if name == "id" or name.endswith("_id")]
+            columns |= dict.fromkeys(marked, frozenset({node}))
+        if columns:
+            found[node] = columns
+    return found
+
+
+def _is_private(column: ColumnProperties) -> bool:
+    return bool({"personal", "identifier"} & (column.meta | column.config.meta).keys())
 
 
 def modified(compiled: Compiled, options: Options, state: Path) -> set[str]:
@@ -179,7 +201,10 @@ def _base(
         engine.discard_run()
     if run is None or packed is None:
         return None
-    return _unpacked(compiled, options, packed, run, folder / "base")
+    files, variables = packed
+    return _unpacked(
+        compiled, options, files, structs.replace(run, variables=variables), folder / "base"
+    )
 
 
 def _of_state(compiled: Compiled, options: Options, state: Path, folder: Path) -> Base:

@@ -100,6 +100,21 @@ def test_a_share_counts_from_a_hundred_up_and_not_at_first(project: MakeProject)
     assert run(made, 80, 5).code == 0
 
 
+@pytest.mark.parametrize(("before", "code"), [(9, 0), (10, 1), (99, 1)])
+def test_all_of_a_few_do_not_leave_at_once(project: MakeProject, before: int, code: int) -> None:
+    made = make(project, "{max_left: 20%}")
+    assert run(made, before, 1).code == 0
+    assert run(made, 0, 2).code == code
+
+
+def test_every_guard_that_trips_is_named(project: MakeProject) -> None:
+    made = make(project, "{max_left: 20%, min_size: 180}")
+    assert run(made, 200, 1).code == 0
+    quiet = run(made, 100, 2, "--quiet")
+    assert (quiet.code, quiet.out) == (1, "")
+    assert "everybody: guard max_left 20%" in quiet.err and "; guard min_size 180" in quiet.err
+
+
 def test_an_empty_source_empties_no_mailing_list(project: MakeProject) -> None:
     made = make(project)
     made.write(
@@ -151,6 +166,7 @@ def test_coming_and_going(
         ("everbody=3", "--approve names `everbody`, which there is not\n  hint: did you mean"),
         ("everybody", "--approve everybody: how many contacts?"),
         ("everybody=x", "--approve everybody=x: how many contacts?"),
+        (f"everybody={2**64}", ": how many contacts?"),
     ],
 )
 def test_an_approval_says_what_and_how_much(project: MakeProject, words: str, says: str) -> None:
@@ -163,6 +179,8 @@ def test_an_approval_says_what_and_how_much(project: MakeProject, words: str, sa
     [
         ("{max_left: 20 percent}", "`max_left` is written as in 20%, not `20 percent`"),
         ("{min_stay: 2 days}", "`min_stay` is written as in 30m, 12h or 7d, not `2 days`"),
+        ("{max_left: -1}", "`max_left` is a number of contacts, not `-1`"),
+        ("{min_size: 3, max_size: 2}", "`min_size` 3 is above `max_size` 2"),
         ("{max_lft: 3}", "unknown key `max_lft`\n  hint: did you mean `max_left`?"),
     ],
 )

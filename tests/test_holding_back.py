@@ -331,3 +331,31 @@ def test_a_full_disk_leaves_what_is_published(project: MakeProject, room: int) -
     ]
     made.run()
     assert made.rows("select n from lifecycle.reads") == [(1_000_000,)]
+
+
+def test_retry_knows_what_an_earlier_run_left_behind(project: MakeProject) -> None:
+    made = project(
+        {
+            "seeds/raw.csv": "contact_id\na\n",
+            "models/contacts.sql": "select contact_id from {{ ref('raw') }}",
+            "models/broken.sql": "select 1 as n",
+            "models/behind.sql": "select n from {{ ref('broken') }}",
+        }
+    )
+    made.run()
+    made.write({"models/broken.sql": "select error('not today') as n"})
+    assert made.segflow("run").code == 1
+    made.run("--select", "contacts")
+    made.write({"models/broken.sql": "select 2 as n"})
+    assert made.segflow("retry").code == 0
+    assert made.rows("select n from lifecycle.behind") == [(2,)]
+
+
+@pytest.mark.parametrize("said", ["threads: 0", "memory_limit: lots"])
+def test_a_target_with_a_senseless_setting(project: MakeProject, said: str) -> None:
+    made = project({"models/it.sql": "select 1 as n"})
+    path = made.root / "segflow.yml"
+    path.write_text(path.read_text().replace("dev: {", f"dev: {{{said}, "))
+    outcome = made.segflow("run")
+    assert outcome.code == 2 and outcome.err.startswith("error: ")
+    assert not made.database.exists()

@@ -22,6 +22,7 @@ models:
   - name: contacts
     columns:
       - {name: contact_id}
+      - {name: email, meta: {identifier: true}}
       - {name: country, meta: {personal: true}}
 channels: [{name: email, address: email, consent: none}]
 audiences:
@@ -223,6 +224,41 @@ def test_markdown_fits_a_comment(project: MakeProject, tmp_path: Path) -> None:
     assert "points 3" not in shown and "c3" not in shown
     examples = made.segflow("plan", *words, "--examples").out
     assert "- rich: points 3" in examples and "c3" not in examples and "DE" not in examples
+
+
+def test_examples_say_nothing_of_who_it_is(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    leak = "select contact_id, contact_id as who, upper(email) as mail, country as land, points"
+    made.write({"models/segments/rich.sql": leak + " from {{ ref('contacts') }}"})
+    words = ("plan", "--as-of", "2026-07-01", "--output", "markdown", "--examples")
+    (shown,) = (line for line in made.segflow(*words).out.splitlines() if "points 0" in line)
+    assert shown == "- rich: points 0"
+
+
+def test_what_a_guard_holds_is_still_of_the_former_definition(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    guarded = "models: [{name: rich, config: {guards: {max_entered: 1}}}]"
+    made.write({"models/segments/rich.yml": guarded})
+    assert made.segflow("run", "--as-of", "2026-07-01", "--vars", "rich: 3").code == 1
+    (segment,) = plan(made, 1, "--vars", "rich: 3")["segments"]
+    assert causes(segment) == {"data": (0, 0), "time": (0, 0), "definition": (2, 0)}
+    assert segment["because"] == ["var `rich`"]
+
+
+def test_a_renamed_segment_is_no_new_one(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    (made.root / "models/segments/rich.sql").rename(made.root / "models/segments/wealthy.sql")
+    made.write(
+        {
+            "models/a.yml": YML.replace("[rich]", "[wealthy]"),
+            "models/b.yml": "models: [{name: wealthy, config: {renamed_from: rich}}]",
+        }
+    )
+    found = plan(made)
+    assert [(m["name"], m["kind"]) for m in found["models"]] == [("wealthy", "renamed")]
+    assert [(s["segment"], s["entered"], s["left"]) for s in found["segments"]] == [
+        ("wealthy", 0, 0)
+    ]
 
 
 def test_a_guard_that_would_trip(project: MakeProject) -> None:

@@ -1,9 +1,9 @@
 """How much a segment or an audience would move in, why that is more than its guards allow out.
 
-A share, as in `20%`, is of the members before, and counts from a hundred of them up: a first run,
-and what is small, may move as it likes. What a guard stops stays as it was, until the change is
-smaller or somebody approves it: `--approve name=ceiling` lets a change of up to `ceiling` contacts
-through, once.
+A share, as in `20%`, is of the members before, and counts from a hundred of them up, or where all
+of ten or more would leave at once: a first run, and what is small, may move as it likes. What a
+guard stops stays as it was, until the change is smaller or somebody approves it: `--approve
+name=ceiling` lets a change of up to `ceiling` contacts through, once.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from segflow.project.nodes import Guards, SegmentGuards
 
-# Of fewer members than this a share says little: one of three is a third.
-_FEW = 100
+# Of fewer members than this a share says little: one of three is a third. But that all leave at
+# once says much, unless it was only a handful.
+_FEW, _HANDFUL = 100, 10
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ class Watched:
             for guard, moved, message in _tripped(guards, change)
         ]
         self.trips += found
-        holding = [trip for trip in found if trip.holds]
-        worst = max(holding, key=lambda trip: trip.moved, default=None)
-        return worst.why if worst else None
+        return "; ".join(trip.why for trip in found if trip.holds) or None
 
 
 def _tripped(guards: Guards, change: Change) -> list[tuple[str, int, str]]:
@@ -79,9 +78,10 @@ def _tripped(guards: Guards, change: Change) -> list[tuple[str, int, str]]:
         allowed = guards.max_flapping if guards.max_flapping is not None else 0
         moves.append(("max_flapping", allowed, change.flapping, "would come and go"))
     for name, limit, moved, does in moves:
-        if limit is not None and moved > _ceiling(limit, change.before):
-            share = f" ({moved / change.before:.0%})" if change.before else ""
-            message = f"{moved:,} of {change.before:,} {does}{share}"
+        if limit is not None and moved > _ceiling(limit, change):
+            message = f"{moved:,} {does}"
+            if change.before:
+                message = f"{moved:,} of {change.before:,} {does} ({moved / change.before:.0%})"
             found.append((f"{name} {limit}", moved, message))
     size = f"{change.before:,} would become {change.after:,}"
     shrinks, grows = change.left or not change.before, change.entered
@@ -92,8 +92,9 @@ def _tripped(guards: Guards, change: Change) -> list[tuple[str, int, str]]:
     return found
 
 
-def _ceiling(limit: int | str, before: int) -> float:
+def _ceiling(limit: int | str, change: Change) -> float:
     """How many contacts a limit allows."""
     if isinstance(limit, int):
         return limit
-    return before * float(limit.removesuffix("%")) / 100 if before >= _FEW else float("inf")
+    counts = change.before >= _FEW or (change.before >= _HANDFUL and not change.after)
+    return change.before * float(limit.removesuffix("%")) / 100 if counts else float("inf")

@@ -79,7 +79,10 @@ def update_audiences(
     for name in plan.segments:
         segment = graph.segments[name]
         at = segment.relation
-        if segment.id in stale and session.relation_type(at.schema, at.identifier):
+        # One that failed itself still has the view of its last good definition.
+        failed = segment.id in roots_of(stale.get(segment.id, {}))
+        is_held = segment.id in stale and (segment.id in updated.stopped or not failed)
+        if is_held and session.relation_type(at.schema, at.identifier):
             membership.keep_view(session, at, name, definitions[name])
             comment(session, at, "view", segment.model.description, ())
     user_types.write_user_types(session, graph)

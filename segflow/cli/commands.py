@@ -16,7 +16,7 @@ from segflow import __version__, artifacts, asking, pipeline, planning
 from segflow.build.plan import Plan, Step, kind_of
 from segflow.build.runner import Result, Watch
 from segflow.cli import answers, preview
-from segflow.cli.output import Log, as_json, emptiness, results_of, table
+from segflow.cli.output import Log, as_json, emptiness, errors_of, results_of, table
 from segflow.cli.starter import copy_starter
 from segflow.compile.selection import select, select_with_tests
 from segflow.errors import ProjectError, SegflowError
@@ -82,6 +82,12 @@ class Invocation:
         if self.output != "json":
             click.echo(text)
 
+    def complain(self, report: Report) -> None:
+        """What failed, where nothing else is printed."""
+        if self._quiet and self.output == "text":
+            for line in errors_of(report):
+                click.echo(self.environment.scrub(f"error: {line}"), err=True)
+
     def answer(self, results: dict[str, Any], report: Report | None = None) -> None:
         """Print JSON where it was asked for."""
         if self.output == "json":
@@ -100,7 +106,7 @@ def _approved(words: tuple[str, ...]) -> dict[str, int]:
     found = {}
     for word in words:
         name, _, ceiling = word.partition("=")
-        if not ceiling.isdecimal():
+        if not ceiling.isdecimal() or len(ceiling) > 15:
             raise ProjectError(
                 f"--approve {word}: how many contacts?", hint="as in: --approve vip_sales_calls=212"
             )
@@ -243,6 +249,7 @@ def _finish(invocation: Invocation, compiled: Compiled, report: Report) -> int:
     text = as_json(invocation.command, results, report)
     artifacts.write_report(compiled.project, text, screen.plain(lines))
     screen.show(lines)
+    invocation.complain(report)
     invocation.answer(results, report)
     return 0 if report.ok else 1
 

@@ -20,11 +20,7 @@ def as_json(
     errors: list[str] | None = None,
 ) -> str:
     """`{"command", "version", "as_of", "run", "ok", "results", "errors"}`, in that order."""
-    found = list(errors or [])
-    if report:
-        found += [f"{r.name}: {r.message}" for r in report.results if r.status == "error"]
-        found += [f"{t.name}: {t.message}" for t in report.tests if t.status == "error"]
-        found += [f"{d.audience}: {d.message}" for d in report.deliveries if d.state == "error"]
+    found = [*(errors or []), *(errors_of(report) if report else [])]
     body = {
         "command": command,
         "version": __version__,
@@ -35,6 +31,16 @@ def as_json(
         "errors": found,
     }
     return msgspec.json.encode(body, enc_hook=str).decode()
+
+
+def errors_of(report: Report) -> list[str]:
+    """What failed, and what a guard stopped; not what only waits for it."""
+    stopped = [r for r in report.results if r.status == "held" and r.because == (r.node,)]
+    found = [f"{r.name}: {r.message}" for r in report.results if r.status == "error"]
+    found += [f"{r.name}: {r.message}" for r in stopped]
+    found += [f"{t.name}: {t.message}" for t in report.tests if t.status == "error"]
+    found += [f"{d.audience}: {d.message}" for d in report.deliveries if d.state == "error"]
+    return found
 
 
 def results_of(report: Report) -> dict[str, Any]:

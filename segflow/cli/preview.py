@@ -13,6 +13,7 @@ _KINDS = {
     "columns": "columns removed",
     "logic": "changed",
     "text": "differ in text only",
+    "renamed": "renamed",
     "removed": "removed",
 }
 
@@ -248,7 +249,7 @@ def _others(still: int, more: int) -> Iterator[str]:
 
 def _about_data(made: Preview) -> Iterator[str]:
     if any(_count(s.causes["data"]) for s in made.segments):
-        yield "new data: rows that came late or were corrected, seen as of the moment of before"
+        yield "new data: rows that came late or were corrected since the last run"
 
 
 def _plus(count: int) -> str:

@@ -279,7 +279,7 @@ def _ending(report: Report) -> Iterator[str]:
         f"{failures}{len(held)} held back ({audiences} of them audiences)."
         " Nothing else waited for them."
     )
-    late = [r.name for r in failed if r.kind == "source"]
+    late = [r.name for r in failed if r.kind == "source" and "(limit " in r.message]
     when = f"when {', '.join(late)} arrived" if late else "when it is mended"
     if failed or not stopped:
         command = "segflow deliver" if unsent and not failed else "segflow retry"

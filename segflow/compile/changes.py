@@ -7,7 +7,7 @@ from segflow.compile.compiler import Compilation
 from segflow.compile.fingerprints import fingerprint
 from segflow.compile.graph import Graph
 
-Kind = Literal["new", "columns", "logic", "text", "removed"]
+Kind = Literal["new", "columns", "logic", "text", "renamed", "removed"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class ModelChange:
     """A model whose own definition changed.
 
     `columns`: some that it had are gone; `logic`: it selects otherwise; `text`: only comments or
-    formatting. `causes` name the vars that changed what an unchanged file says.
+    formatting; `renamed`: a segment under another name, else the same. `causes` name the vars that
+    changed what an unchanged file says.
     """
 
     node: str
@@ -50,9 +51,11 @@ def changes(before: tuple[Graph, Compilation], now: tuple[Graph, Compilation]) -
     """Compare two states of a project, by what their SQL says and not by how it is written."""
     (old, was), (new, compiled) = before, now
     variables = _changed_vars(old.project.vars, new.project.vars)
+    former = {node: _former(old, new, node) for node in new.models}
+    gone = [node for node in old.models if node not in former.values()]
     models = [
         change
-        for node in [*new.models, *(node for node in old.models if node not in new.models)]
+        for node in [*new.models, *gone]
         if (change := _change(old, was, new, compiled, node, variables))
     ]
     seeds = tuple(
@@ -64,7 +67,7 @@ def changes(before: tuple[Graph, Compilation], now: tuple[Graph, Compilation]) -
     own: dict[str, tuple[str, ...]] = {
         m.node: tuple(f"var `{v}`" for v in m.causes) or (f"`{m.name}`",)
         for m in models
-        if m.kind not in ("text", "removed")
+        if m.kind not in ("text", "renamed", "removed")
     } | {seed: (f"seed `{new.nodes[seed].name}`",) for seed in seeds}
     roots: dict[str, tuple[str, ...]] = {}
     for node in new.order:
@@ -89,14 +92,18 @@ def _change(
     variables: dict[str, tuple[Any, Any]],
 ) -> ModelChange | None:
     name = (new.nodes.get(node) or old.nodes[node]).name
-    if node not in old.models:
-        return ModelChange(node, name, "new")
     if node not in new.models:
         return ModelChange(node, name, "removed")
-    before, now = was.models[node], compiled.models[node]
-    is_edited = old.models[node].model.text != new.models[node].model.text
-    materialized = [graph.models[node].config.materialized for graph in (old, new)]
+    former = _former(old, new, node)
+    if former not in old.models:
+        return ModelChange(node, name, "new")
+    before, now = was.models[former], compiled.models[node]
+    is_edited = old.models[former].model.text != new.models[node].model.text
+    kinds = (old.models[former], new.models[node])
+    materialized = [model.config.materialized for model in kinds]
     if before.outline.digest == now.outline.digest and materialized[0] == materialized[1]:
+        if former != node:
+            return ModelChange(node, name, "renamed")
         return ModelChange(node, name, "text") if is_edited else None
     gone = set(before.outline.columns or ()) - set(
         now.outline.columns or before.outline.columns or ()
@@ -104,6 +111,13 @@ def _change(
     causes = () if is_edited else tuple(_named(variables, new, node))
     kind: Kind = "columns" if gone else "logic"
     return ModelChange(node, name, kind, causes, tuple(sorted(gone)))
+
+
+def _former(old: Graph, new: Graph, node: str) -> str:
+    """The id that a model had before: its own, unless it is a segment that was renamed since."""
+    name = new.models[node].config.renamed_from
+    model = old.segments.get(name) if name and node not in old.models else None
+    return model.id if model else node
 
 
 def _named(variables: dict[str, tuple[Any, Any]], graph: Graph, node: str) -> list[str]:

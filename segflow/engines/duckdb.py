@@ -128,7 +128,13 @@ class DuckDB:
         return self._connection
 
     def _connect(self, path: Path, options: str) -> None:
-        connection = duckdb.connect(":memory:", config=self._config())
+        try:
+            connection = duckdb.connect(":memory:", config=self._config())
+        except duckdb.Error as error:
+            raise WorkspaceError(
+                f"DuckDB refuses the target's settings: {_line(error)}",
+                hint="memory_limit is written as in 4GB",
+            ) from None
         quoted = str(path).replace("'", "''")
         try:
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
@@ -136,10 +142,13 @@ class DuckDB:
         except duckdb.Error as error:
             connection.close()
             self.discard_run()
+            hint = "name another path, or update segflow where a newer DuckDB wrote this file"
+            if "lower than" in str(error):
+                hint = "name another path: something else wrote this file, with an older DuckDB"
             raise WorkspaceError(
                 f"{self._path} cannot be opened: "
                 + _line(error).replace(str(path), str(self._path)),
-                hint="name another path, or update segflow where a newer DuckDB wrote this file",
+                hint=hint,
             ) from None
         self._connection = connection
 

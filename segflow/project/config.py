@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Struct, field
@@ -41,7 +41,7 @@ class TargetProperties(Struct, frozen=True, kw_only=True):
     deliver: bool = False
     destinations: list[str] | None = None
     as_of: Any = None
-    threads: int = 2
+    threads: Annotated[int, msgspec.Meta(ge=1)] = 2
 
 
 class ProjectFile(Shape, frozen=True, rename="kebab"):

@@ -58,6 +58,10 @@ class Guards(Shape, frozen=True):
             pattern = r"\d+[mhd]" if name == "min_stay" else r"\d+(\.\d+)?%"
             if isinstance(said, str) and not re.fullmatch(pattern, said):
                 raise ValueError(f"`{name}` is written as in {kind}, not `{said}`")
+            if isinstance(said, int) and said < 0:
+                raise ValueError(f"`{name}` is a number of contacts, not `{said}`")
+        if self.min_size and self.max_size is not None and self.min_size > self.max_size:
+            raise ValueError(f"`min_size` {self.min_size} is above `max_size` {self.max_size}")
 
 
 class SegmentGuards(Guards, frozen=True):

@@ -161,10 +161,11 @@ def examples(
         f" (select contact_id from {_parquet(before)} where segment = {literal(segment)})"
         f" order by all limit {count}"
     )
-    return tuple(
+    shown = (
         ", ".join(f"{name} {value}" for name, value in zip(names, row, strict=True) if value)
         for row in rows
     )
+    return tuple(filter(None, shown))
 
 
 def compare_audience(session: Session, audience: Audience, folder: Path) -> AudiencePreview:
