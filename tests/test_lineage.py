@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segflow import pipeline
-from segflow.compile.lineage import impact
+from segflow.compile.lineage import Stale, all_of, stale_columns
 from segflow.compile.outlines import EVERYTHING, REPEATS, ROWS, Lineage, outline
 from segflow.project.config import Environment
 from segflow.report import Options
@@ -238,7 +238,11 @@ def test_lineage_is_no_wider_than_it_must_be() -> None:
 def impact_on(made: Project, *broken: str) -> dict[str, set[str]]:
     options = Options("compile", datetime(2026, 7, 1), project_dir=made.root)
     compiled = pipeline.compile_project(options, Environment())
-    found = impact(compiled.graph, compiled.compilation, broken)
+    found: dict[str, Stale] = {node: all_of(node) for node in broken}
+    for node in compiled.graph.order:
+        stale = stale_columns(compiled.graph, compiled.compilation, node, found)
+        if stale and node not in found:
+            found[node] = stale
     return {node.rpartition(".")[2]: set(columns) for node, columns in found.items()}
 
 

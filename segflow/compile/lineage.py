@@ -6,7 +6,7 @@ that are taken from there, and how often rows repeat: aggregates depend on that,
 model whose key is tested. Where lineage is not known, all columns stand on all that is read.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -19,16 +19,6 @@ from segflow.compile.outlines import EVERYTHING, REPEATS, ROWS, Lineage
 Stale = Mapping[str, frozenset[str]]
 
 _FRESH: Stale = {}
-
-
-def impact(graph: Graph, compilation: Compilation, broken: Iterable[str]) -> dict[str, Stale]:
-    """What would stand on `broken` nodes if everything else was built on what they have."""
-    found: dict[str, Stale] = {node: all_of(node) for node in broken}
-    for node in graph.order:
-        stale = found.get(node) or stale_columns(graph, compilation, node, found)
-        if stale:
-            found[node] = stale
-    return found
 
 
 def all_of(*roots: str) -> Stale:
