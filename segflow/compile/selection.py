@@ -205,6 +205,8 @@ _METHODS: dict[str, Callable[[Graph, str, str], bool]] = {
     "destination": _is("destination"),
     "persona": _is("persona"),
     "channel": _is("channel"),
+    "message": _is("message"),
+    "goal": _is("goal"),
     "unit_test": _is("unit_test"),
     "test": _is("test"),
 }
