@@ -53,10 +53,8 @@ def test_messages_per_contact_and_week(ninety_days: Project) -> None:
         f" from {table} where action = 'send' group by all)"
         " select median(n), quantile_cont(n, 0.99), max(n) from weekly"
     )
-    print("messages per contact and week: median, 99 %, most", *weeks[0])
     assert weeks[0][2] <= 12
     sent = ninety_days.rows(f"select message, count(*) from {table} group by all order by all")
-    print(*sent, sep="\n")
     assert len(sent) == 24
 
 
