@@ -29,8 +29,8 @@ recently as (
         -- a topic that is named like a category of products was browsed, and not read
         content_topic is not null
         and content_topic not in (
-            select category from products
-            where category is not null
+            select products.category from products
+            where products.category is not null
         ) as is_reading,
         event_count,
         {{ company_date(as_of()) }} - occurred_on as days_ago
