@@ -94,7 +94,7 @@ inner join accounts
 inner join contact_engagement
     on persons.contact_id = contact_engagement.contact_id
 
--- everybody stands in a stage; to the left, so that late events hold back who reads the stage only
+-- everybody stands in one; a left join, so that late events hold back only who reads the stage
 left join stage_history
     on
         persons.contact_id = stage_history.contact_id
