@@ -30,7 +30,9 @@ EVENTLESS = {
     "carts_abandoned_after_discount",
     "detractors",
     "near_seat_limit",
+    "past_due_customers",
     "promoters",
+    "renewals_due",
     "with_open_ticket",
 }
 
