@@ -59,11 +59,10 @@ def explain(
         if session.relation_type("segments", "evaluations") is None:
             raise WorkspaceError("no segment was evaluated yet", hint="segflow run")
         if chosen:
-            found = definitions.of(chosen.segment)
-            profile = explain_segment(session, graph, found, chosen.segment)
+            profile = explain_segment(session, graph, definitions, chosen.segment)
             return replace(profile, persona=chosen.label, description=chosen.description)
         if len(names) == 1 and names[0] in graph.segments:
-            return explain_segment(session, graph, definitions.of(names[0]), names[0])
+            return explain_segment(session, graph, definitions, names[0])
         contact = find_contact(session, graph, names[0])
         if len(names) == 2:
             return explain_membership(session, definitions, contact, names[1])

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from segflow import journal
 from segflow.compile.definitions import Definition, Definitions, Derivation
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.outlines import lowered
@@ -27,6 +28,19 @@ class Stay:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """When a segment was last evaluated, UTC, and why it is `kept` as it was then, if it is.
+
+    `is_edited` where its definition, or what it reads, says something else now: clauses are always
+    those of now.
+    """
+
+    as_of: datetime
+    kept: str | None
+    is_edited: bool
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Whether a contact was in a segment when it was last evaluated, and what its clauses say.
 
@@ -36,7 +50,7 @@ class Verdict:
     contact: str
     segment: str
     is_in: bool
-    as_of: datetime
+    standing: Standing
     stays: tuple[Stay, ...]
     clauses: tuple[Judged, ...]
     agrees: bool
@@ -44,13 +58,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Card:
-    """One contact: how her stage went, her segments, and those that one clause keeps her out of."""
+    """One contact: how her stage went, her segments, and those that one clause keeps her out of.
+
+    `kept` says of segments that stay as they were why they do.
+    """
 
     contact: str
     as_of: datetime
     stages: tuple[Stay, ...]
     segments: tuple[Stay, ...]
     near: tuple[Verdict, ...]
+    kept: dict[str, str]
 
 
 def identifiers(graph: Graph) -> list[str]:
@@ -94,7 +112,8 @@ def explain_membership(
     definition = definitions.of(segment)
     columns = sorted(compared_columns(definition))
     derivations = {column: definitions.behind(column) for column in columns}
-    return _verdict(session, definition, contact, segment, derivations)
+    now = standing(session, definitions, segment)
+    return _verdict(session, definition, contact, segment, derivations, now)
 
 
 def explain_contact(session: Session, graph: Graph, definitions: Definitions, contact: str) -> Card:
@@ -107,8 +126,12 @@ def explain_contact(session: Session, graph: Graph, definitions: Definitions, co
     }
     missed = {name: definitions.of(name) for name in graph.segments if name in evaluated - held}
     near = _one_clause_short(session, missed, contact, last)
-    verdicts = tuple(_verdict(session, missed[name], contact, name, {}) for name in near)
-    return Card(contact, last, _stages(session, graph, contact), stays, verdicts)
+    verdicts = tuple(
+        _verdict(session, missed[name], contact, name, {}, standing(session, definitions, name))
+        for name in near
+    )
+    kept = {name: why for name, why in _kept(session).items() if name in held or name in near}
+    return Card(contact, last, _stages(session, graph, contact), stays, verdicts, kept)
 
 
 def check_segment(graph: Graph, name: str) -> None:
@@ -121,18 +144,28 @@ def check_segment(graph: Graph, name: str) -> None:
 # ── facts ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def last_evaluated(session: Session, segment: str) -> datetime:
-    """The moment of a segment's last evaluation.
+def standing(session: Session, definitions: Definitions, segment: str) -> Standing:
+    """What a segment's members are of.
 
     Raises:
-        WorkspaceError: it never was.
+        WorkspaceError: it was never evaluated.
     """
-    moment: datetime | None = session.rows(
-        f"select max(as_of) from segments.evaluations where segment = {literal(segment)}"
-    )[0][0]
-    if moment is None:
+    rows = session.rows(
+        "select as_of, fingerprint from segments.evaluations"
+        f" where segment = {literal(segment)} order by as_of desc limit 1"
+    )
+    if not rows:
         raise WorkspaceError(f"`{segment}` was never evaluated", hint="segflow run")
-    return moment
+    as_of, evaluated = rows[0]
+    is_edited = evaluated != definitions.fingerprint(segment)
+    return Standing(as_of, _kept(session).get(segment), is_edited)
+
+
+def _kept(session: Session) -> dict[str, str]:
+    """Why segments, by name, stayed as they were in the last run that wanted to evaluate them."""
+    found = journal.statuses(session).values()
+    kept = [s for s in found if s.kind == "segment" and s.state == "kept"]
+    return {status.node.rpartition(".")[2]: status.reason for status in kept}
 
 
 def _stays(session: Session, contact: str, condition: str) -> tuple[Stay, ...]:
@@ -163,13 +196,13 @@ def _verdict(
     contact: str,
     segment: str,
     derivations: dict[str, Derivation],
+    now: Standing,
 ) -> Verdict:
-    as_of = last_evaluated(session, segment)
     stays = _stays(session, contact, f"segment = {literal(segment)}")
-    clauses = judge(session, definition, derivations, contact, as_of)
+    clauses = judge(session, definition, derivations, contact, now.as_of)
     is_in = any(stay.until is None for stay in stays)
     agrees = is_in is all(clause.verdict is True for clause in clauses)
-    return Verdict(contact, segment, is_in, as_of, stays, clauses, agrees)
+    return Verdict(contact, segment, is_in, now, stays, clauses, agrees)
 
 
 def _one_clause_short(
