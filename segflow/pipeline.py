@@ -251,10 +251,8 @@ def build_copy(
         approvals = [(t.name, t.guard, t.moved, t.approved) for t in trips if not t.holds]
         known = set(graph.nodes)
         journal.record(session, _record(report, options), steps, known, stale, approvals)
-        # Who a guard keeps in is still in by the definition of before.
-        if not report.updated.stopped:
-            path = project.target_path / archive.NAME
-            journal.keep_project(session, path, dict(options.variables))
+        path = project.target_path / archive.NAME
+        journal.keep_project(session, report.run, path, dict(options.variables))
         after = journal.statuses(session)
         empty = {r.node for r in report.results if r.is_good and r.rows == 0}
         report.empty = first_empty(graph, empty)

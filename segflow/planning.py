@@ -8,7 +8,8 @@ after the run itself the definition.
 
 import shutil
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from segflow.audiences.guards import Change, Watched
 from segflow.build.plan import Plan, plan_build
 from segflow.build.runner import Execution, Watch, run_plan
 from segflow.build.workspace import locked, open_engine, private_copy
-from segflow.compile.changes import Changes, changes
+from segflow.compile.changes import Changes, changes, joined
 from segflow.compile.lineage import Stale, stale_columns
 from segflow.compile.outlines import EVERYTHING
 from segflow.compile.selection import select_with_tests
@@ -36,12 +37,53 @@ from segflow.report import Options, Report
 
 
 @dataclass(frozen=True)
-class Base:
-    """What is compared with: a project as it was, and the run that it made, None with `--state`."""
+class State:
+    """The project as it was when some nodes were last built."""
 
     compiled: Compiled
     files: dict[str, int]
-    run: journal.Run | None
+    nodes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Base:
+    """What is compared with: the state that each node was last built in, the newest state last.
+
+    `run` is the last one, None with `--state`; `moments` are those of the last good evaluation of
+    each segment, by id.
+    """
+
+    states: tuple[State, ...]
+    run: journal.Run | None = None
+    moments: dict[str, datetime] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> Compiled:
+        return self.states[-1].compiled
+
+    def of(self, node: str) -> State:
+        """What the node was last built in; the newest where that is not known of it."""
+        return next((state for state in self.states if node in state.nodes), self.states[-1])
+
+    def segments(self) -> dict[str, tuple[State, datetime]]:
+        """The segments by name, each with its state and the moment of its last evaluation."""
+        return {
+            name: (state, self.moments[segment.id])
+            for state in self.states
+            for name, segment in state.compiled.graph.segments.items()
+            if self.of(segment.id) is state
+        }
+
+    def changes(self, now: Compiled) -> Changes:
+        """What the project says now that it did not say when each node was last built."""
+        *older, newest = (
+            (
+                s.nodes,
+                changes((s.compiled.graph, s.compiled.compilation), (now.graph, now.compilation)),
+            )
+            for s in self.states
+        )
+        return joined(newest[1], older)
 
 
 @dataclass(frozen=True)
@@ -102,10 +144,7 @@ def plan(
                 everything = dict.fromkeys(_guarded(compiled), sys.maxsize)
                 approving = replace(options, approved=everything)
                 report = build_copy(compiled, approving, engine, steps, watch)
-                now = (graph, compiled.compilation)
-                found = (
-                    changes((base.compiled.graph, base.compiled.compilation), now) if base else None
-                )
+                found = base.changes(compiled) if base else None
                 with engine.session() as session:
                     segments = preview.compare_segments(session, *phases)
                     if with_examples:
@@ -162,9 +201,7 @@ def _is_private(column: ColumnProperties) -> bool:
 def modified(compiled: Compiled, options: Options, state: Path) -> set[str]:
     """The ids of nodes that are new, or say something else than in an earlier state."""
     with TemporaryDirectory() as folder:
-        base = _of_state(compiled, options, state, Path(folder))
-        was = (base.compiled.graph, base.compiled.compilation)
-        return changes(was, (compiled.graph, compiled.compilation)).modified
+        return _of_state(compiled, options, state, Path(folder)).changes(compiled).modified
 
 
 def _guarded(compiled: Compiled) -> list[str]:
@@ -196,15 +233,35 @@ def _base(
         return None
     try:
         with engine.session() as session:
-            run, packed = journal.last_run(session), journal.last_project(session)
+            run, kept = journal.last_run(session), journal.kept_projects(session)
+            moments = {n: s.as_of for n, s in journal.statuses(session).items() if s.as_of}
     finally:
         engine.discard_run()
-    if run is None or packed is None:
+    if run is None or not kept:
         return None
-    files, variables = packed
-    return _unpacked(
-        compiled, options, files, structs.replace(run, variables=variables), folder / "base"
-    )
+    states = [
+        _unpacked(
+            compiled,
+            options,
+            one.archive,
+            structs.replace(run, variables=one.variables),
+            folder / str(one.run),
+            one.nodes,
+        )
+        for one in kept
+    ]
+    return Base((*states[:-1], _built(states[-1], moments)), run, moments)
+
+
+def _built(state: State, moments: Mapping[str, datetime]) -> State:
+    """A state without models that no run has built so far: they are new."""
+    graph = state.compiled.graph
+    built = {
+        node: model
+        for node, model in graph.models.items()
+        if node in moments or model.config.materialized == "ephemeral"
+    }
+    return replace(state, compiled=replace(state.compiled, graph=replace(graph, models=built)))
 
 
 def _of_state(compiled: Compiled, options: Options, state: Path, folder: Path) -> Base:
@@ -214,12 +271,17 @@ def _of_state(compiled: Compiled, options: Options, state: Path, folder: Path) -
             f"--state {state}: there is no {archive.NAME} in it",
             hint="name the target folder of an earlier `segflow compile` or `segflow run`",
         )
-    return _unpacked(compiled, options, path.read_bytes(), None, folder)
+    return Base((_unpacked(compiled, options, path.read_bytes(), None, folder),))
 
 
 def _unpacked(
-    compiled: Compiled, options: Options, packed: bytes, run: journal.Run | None, folder: Path
-) -> Base:
+    compiled: Compiled,
+    options: Options,
+    packed: bytes,
+    run: journal.Run | None,
+    folder: Path,
+    nodes: frozenset[str] = frozenset(),
+) -> State:
     project = compiled.project
     try:
         root = archive.unpack(packed, folder)
@@ -230,7 +292,7 @@ def _unpacked(
             project.environment,
             project.root,
         )
-        return Base(compile_loaded(loaded), archive.contents(packed), run)
+        return State(compile_loaded(loaded), archive.contents(packed), nodes)
     except ProjectError as error:
         raise ProjectError(
             f"the earlier state of the project does not compile any more: {error.message}",
@@ -263,8 +325,8 @@ def _before(
     blind: list[str] = []
     with private_copy(engine):
         if base and base.run is None:
-            everything = dict.fromkeys(_guarded(base.compiled), sys.maxsize)
-            known = base.compiled
+            known = base.newest
+            everything = dict.fromkeys(_guarded(known), sys.maxsize)
             all_of_it = plan_build(known.graph, set(known.graph.nodes), is_whole=True)
             build_copy(
                 known, replace(options, as_of=now, approved=everything), engine, all_of_it, _unseen
@@ -274,18 +336,20 @@ def _before(
             preview.keep_audiences(session, names, folder / "audiences")
         if base is None or base.run is None:
             return before, before, before, blind
-        same_clock = base.run.as_of == now
-        same_definitions = base.files == _files_of(compiled, folder) and (
-            base.compiled.project.vars == compiled.project.vars
+        files = _files_of(compiled, folder)
+        same_clock = {moment for _, moment in base.segments().values()} <= {now}
+        same_definitions = all(
+            state.files == files and state.compiled.project.vars == compiled.project.vars
+            for state in base.states
         )
         if same_clock and same_definitions:
             return before, None, None, blind
-        blind += _evaluate(base.compiled, engine, base.run.as_of, steps, renamed, data)
+        blind += _evaluate(base, engine, None, steps, renamed, data)
         if same_definitions:
             return before, data, None, blind
         if same_clock:
             return before, data, data, blind
-        blind += _evaluate(base.compiled, engine, now, steps, renamed, time)
+        blind += _evaluate(base, engine, now, steps, renamed, time)
     return before, data, time, blind
 
 
@@ -296,17 +360,38 @@ def _files_of(compiled: Compiled, folder: Path) -> dict[str, int]:
 
 
 def _evaluate(
-    base: Compiled,
+    base: Base,
     engine: Engine,
-    as_of: datetime,
+    now: datetime | None,
     steps: Plan,
     renamed: dict[str, str],
     path: Path,
 ) -> list[str]:
-    """Put aside the members by the definitions of before; names the segments it cannot say of."""
-    graph = base.graph
+    """Put aside the members by the definitions of before; names the segments it cannot say of.
+
+    Args:
+        now: the moment to evaluate all of them at, None for that of each one's last evaluation.
+    """
     asked = {*steps.segments, *(old for old, new in renamed.items() if new in steps.segments)}
-    names = [name for name in graph.segments if steps.is_whole or name in asked]
+    groups: dict[tuple[int, datetime], list[str]] = {}
+    for name, (state, moment) in base.segments().items():
+        if steps.is_whole or name in asked:
+            groups.setdefault((base.states.index(state), now or moment), []).append(name)
+    blind: list[str] = []
+    for (place, moment), names in groups.items():
+        good = _evaluated(base.states[place].compiled, engine, moment, names)
+        with engine.session() as session:
+            preview.keep_members(session, preview.evaluated_members(good), renamed, path)
+        blind += [renamed.get(name, name) for name in names if name not in good]
+    if not groups:
+        with engine.session() as session:
+            preview.keep_members(session, preview.evaluated_members([]), renamed, path)
+    return blind
+
+
+def _evaluated(base: Compiled, engine: Engine, as_of: datetime, names: list[str]) -> list[str]:
+    """Those of the segments that could be evaluated; with all that they read, at that moment."""
+    graph = base.graph
     segments = [graph.segments[name].id for name in names]
     chosen = {n for s in segments for n in (s, *graph.ancestors(s))}
     built = plan_build(
@@ -315,10 +400,7 @@ def _evaluate(
     execution = Execution(engine, graph, base.compilation, as_of)
     threads = base.project.target.properties.threads
     results = run_plan(built, execution, threads, _unseen)
-    good = [r.name for r in results if r.kind == "segment" and r.is_good and r.node in segments]
-    with engine.session() as session:
-        preview.keep_members(session, preview.evaluated_members(good), renamed, path)
-    return [renamed.get(name, name) for name in names if name not in good]
+    return [r.name for r in results if r.kind == "segment" and r.is_good and r.node in segments]
 
 
 def _unseen(_: object) -> None:

@@ -245,6 +245,49 @@ def test_what_a_guard_holds_is_still_of_the_former_definition(project: MakeProje
     assert segment["because"] == ["var `rich`"]
 
 
+POOR = "select contact_id from {{ ref('contacts') }} where points <= {{ var('poor', 1) }}"
+
+
+def test_what_a_partial_run_left_out_is_still_to_come(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    made.write({"models/segments/poor.sql": POOR})
+    run(made)
+    made.write(
+        {
+            "models/segments/poor.sql": POOR.replace("<=", "<"),
+            "models/segments/rich.sql": RICH.replace(">=", ">"),
+            "models/segments/all.sql": "select contact_id from {{ ref('contacts') }}",
+        }
+    )
+    run(made, 2, "--select", "poor")
+    found = plan(made, 2)
+    moved = {s["segment"]: (s["entered"], s["left"], causes(s)) for s in found["segments"]}
+    still = {"data": (0, 0), "time": (0, 0), "definition": (0, 0)}
+    assert moved == {
+        "all": (10, 0, still | {"definition": (10, 0)}),
+        "poor": (0, 0, still),
+        "rich": (0, 1, still | {"definition": (0, 1)}),
+    }
+    assert {m["name"]: m["kind"] for m in found["models"]} == {"rich": "logic", "all": "new"}
+    assert made.rows("select count(*) from segflow.project") == [(2,)]
+    run(made, 2)
+    assert plan(made, 2)["models"] == []
+    assert made.rows("select count(*) from segflow.project") == [(1,)]
+
+
+def test_of_a_var_each_segment_knows_the_value_it_was_built_with(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    made.write({"models/segments/poor.sql": POOR.replace("'poor', 1", "'rich'")})
+    run(made)
+    made.write({"segflow.yml": (made.root / "segflow.yml").read_text().replace("h: 5", "h: 3")})
+    run(made, 1, "--select", "poor")
+    found = plan(made)
+    assert found["vars"] == {"rich": {"before": 5, "now": 3}}
+    assert [(m["name"], m["causes"]) for m in found["models"]] == [("rich", ["rich"])]
+    moved = {s["segment"]: (s["entered"], s["left"], s["because"]) for s in found["segments"]}
+    assert moved == {"rich": (2, 0, ["var `rich`"]), "poor": (0, 0, [])}
+
+
 def test_a_renamed_segment_is_no_new_one(project: MakeProject) -> None:
     made = make(project, POINTS)
     (made.root / "models/segments/rich.sql").rename(made.root / "models/segments/wealthy.sql")
