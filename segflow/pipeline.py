@@ -167,8 +167,14 @@ def retry(compiled: Compiled, options: Options, watch: Watch) -> Report:
     return report
 
 
-def deliver(compiled: Compiled, options: Options) -> Report:
-    """Deliver the audiences that are chosen as they were last published."""
+def deliver(compiled: Compiled, options: Options, watch: Watch) -> Report:
+    """Deliver the audiences that are chosen as they were last published.
+
+    Those that are `approved` are built first, from the members that stand.
+
+    Raises:
+        ProjectError: a segment is approved, which moves only in a run.
+    """
     graph, project = compiled.graph, compiled.project
     engine = open_engine(project, options.threads)
     destinations = deliveries.open_destinations(project)
@@ -177,11 +183,23 @@ def deliver(compiled: Compiled, options: Options) -> Report:
         chosen |= set(graph.parents[destination])
     names = tuple(a.name for a in project.audiences if a.id in chosen)
     report = _report(compiled, options)
+    _check_approved(compiled, options)
+    for name in options.approved.keys() & graph.segments.keys():
+        hint = f"segflow retry --approve {name}={options.approved[name]}"
+        raise ProjectError(f"--approve names the segment `{name}`: nothing moves here", hint=hint)
     with locked(engine.location, options.command):
+        if options.approved:
+            approved = {a.id for a in project.audiences if a.name in options.approved}
+            plan = plan_build(graph, approved, False, "approved")
+            with private_copy(engine):
+                report = build_copy(compiled, options, engine, plan, watch)
+                engine.commit_run()
+        known = {result.node for result in report.results}
         with published(engine) as session:
             for node, status in journal.statuses(session).items():
                 name = node.rpartition(".")[2]
-                if status.kind == "audience" and status.is_behind and name in names:
+                is_asked = name in names and node not in known
+                if status.kind == "audience" and status.is_behind and is_asked:
                     held = Result(node, "audience", name, status.relation, "held", status.reason)
                     report.results.append(held)
         _deliver(compiled, engine, destinations, names, report)

@@ -6,7 +6,8 @@ every run; closed ones are appended to `segments.closed_stays`; both are
 rerun of one `as_of` starts from the state before it, so that it changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -162,6 +163,22 @@ def update(
     session.execute(f"drop table {_NOW}")
     _mend_views(session, moved)
     return movements
+
+
+@contextmanager
+def as_if_moved(session: Session, held: list[str], merges: str | None) -> Iterator[None]:
+    """For a while, let segments that guards hold have the members they were evaluated to."""
+    before = f'{SCRATCH}."memberships before"'
+    _gather(session, held, merges)
+    session.execute(f"create or replace table {before} as from segments.memberships")
+    session.execute(
+        "create or replace table segments.memberships as select * from segments.memberships"
+        f" where segment not in ({listed(held)}) union all by name from {_NOW}"
+    )
+    yield
+    session.execute(f"create or replace table segments.memberships as from {before}")
+    for table in (before, _NOW):
+        session.execute(f"drop table {table}")
 
 
 def _not_later(session: Session, removed: list[str], as_of: datetime) -> list[str]:

@@ -278,11 +278,15 @@ def seed(invocation: Invocation) -> int:
     return _run(invocation, False)
 
 
-@_command("deliver", *_EVERY, *_CHOICE)
+@_command("deliver", *_EVERY, *_CHOICE, "approve")
 def deliver(invocation: Invocation) -> int:
     """Deliver the audiences as they were last published."""
+    if invocation.options.approved:
+        invocation.options = pipeline.as_last_time(invocation.options, invocation.environment)
     compiled = invocation.compiled()
-    return _finish(invocation, compiled, pipeline.deliver(compiled, invocation.options))
+    with _watched(invocation, compiled) as watch:
+        report = pipeline.deliver(compiled, invocation.options, watch)
+    return _finish(invocation, compiled, report)
 
 
 @_command("retry", *_EVERY, *_BUILD)
