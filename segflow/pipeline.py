@@ -53,10 +53,7 @@ def compile_project(options: Options, environment: Environment) -> Compiled:
     Raises:
         ProjectError: whatever is wrong with it, at its file and line.
     """
-    project = load(options.project_dir, options.target, options.variables, environment)
-    compiled = compile_loaded(project)
-    project.cache.save()
-    return compiled
+    return compile_loaded(load(options.project_dir, options.target, options.variables, environment))
 
 
 def compile_loaded(project: Project) -> Compiled:

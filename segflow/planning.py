@@ -26,7 +26,7 @@ from segflow.compile.lineage import Stale, stale_columns
 from segflow.compile.outlines import EVERYTHING
 from segflow.compile.selection import select_with_tests
 from segflow.engines.base import Engine, Session
-from segflow.errors import ProjectError
+from segflow.errors import ProjectError, WorkspaceError
 from segflow.pipeline import Compiled, build_copy, compile_loaded, moment_of
 from segflow.project import archive
 from segflow.project.load import load
@@ -138,7 +138,13 @@ def plan(
         folder = Path(scratch)
         engine = open_engine(_on(compiled, against, folder).project, options.threads)
         with locked(engine.location, options.command):
-            base = _base(compiled, options, engine, state, folder)
+            try:
+                base = _base(compiled, options, engine, state, folder)
+            except WorkspaceError as error:
+                error.message = error.message.replace(
+                    str(engine.location), str(against or engine.location)
+                )
+                raise
             phases = _before(compiled, base, options, engine, steps, folder)
             with private_copy(engine):
                 everything = dict.fromkeys(_guarded(compiled), sys.maxsize)

@@ -328,6 +328,9 @@ def test_against_another_database(project: MakeProject, tmp_path: Path) -> None:
     assert (tmp_path / "production.duckdb").read_bytes() == before
     assert not made.database.exists()
     assert plan_fails(made, "--against", "nowhere.duckdb").startswith("error: --against")
+    (tmp_path / "junk.duckdb").write_text("no database")
+    junk = plan_fails(made, "--against", str(tmp_path / "junk.duckdb"))
+    assert junk.startswith(f"error: {tmp_path}/junk.duckdb cannot be opened")
 
 
 def plan_fails(made: Project, *words: str) -> str:

@@ -37,6 +37,8 @@ class Invocation:
 
     def __init__(self, command: str, given: dict[str, Any]):
         self.environment = Environment()
+        # What was compiled is kept once the command has done something: exit 2 leaves no trace.
+        self.keep: Callable[[], None] = lambda: None
         self.command = command
         self.output = given.pop("output", "text")
         self._quiet = given.pop("quiet", False) or self.output != "text"
@@ -67,6 +69,7 @@ class Invocation:
 
     def compiled(self) -> Compiled:
         compiled = pipeline.compile_project(self.options, self.environment)
+        self.keep = compiled.project.cache.save
         state = self.given.get("state")
         if state and "state:" in " ".join((*self.options.selected, *self.options.excluded)):
             compiled.graph.modified = planning.modified(compiled, self.options, Path(state))
@@ -189,7 +192,9 @@ def _command(name: str, *options: str) -> Callable[[Callable[..., int]], click.C
             try:
                 invocation = Invocation(name, given)
                 environment = invocation.environment
-                return function(invocation)
+                code = function(invocation)
+                invocation.keep()
+                return code
             except SegflowError as error:
                 return _fail(name, error, output, environment)
 
