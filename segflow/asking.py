@@ -106,5 +106,6 @@ def inspect(compiled: Compiled) -> Inspection:
     with published(engine) as session:
         found = {n: s for n, s in journal.statuses(session).items() if n in graph.nodes}
         empty = {n for n, status in found.items() if status.state == "empty" and status.run}
-        nobody = why_nobody(session, graph, compiled.compilation, empty)
+        definitions, last = Definitions(graph, compiled.compilation), journal.last_run(session)
+        nobody = why_nobody(session, graph, definitions, empty, last.as_of) if last else {}
         return Inspection(engine.location, found, first_empty(graph, empty), nobody)

@@ -271,7 +271,7 @@ def build_copy(
         after = journal.statuses(session)
         empty = {r.node for r in report.results if r.is_good and r.rows == 0}
         report.empty = first_empty(graph, empty)
-        report.nobody = why_nobody(session, graph, compiled.compilation, empty)
+        report.nobody = why_nobody(session, graph, taken_apart, empty, report.as_of)
     report.kept_since = {node: s.as_of for node, s in after.items() if s.state == "kept"}
     return report
 

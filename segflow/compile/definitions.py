@@ -46,7 +46,8 @@ class Clause(Struct, frozen=True):
     `kind`: `and` and `or` have `parts`; a `test` compares its first operand by `operator` with the
     others; a `row` asks whether a joined table has a row; a `whole` cannot be taken apart,
     and `why` says why. `reads` are the columns asked; `arms` those of a CASE that is compared;
-    `picked` is the `schema.table.column` whose values `in (select …)` goes by.
+    `picked` is the `schema.table.column` whose values `in (select …)` goes by; `tables` are those,
+    as `schema.name`, in which a row is asked for.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Clause(Struct, frozen=True):
     arms: tuple[Arm, ...] = ()
     why: str = ""
     picked: str = ""
+    tables: tuple[str, ...] = ()
 
     def walk(self) -> "Iterator[Clause]":
         """This clause and all below it."""
