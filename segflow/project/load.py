@@ -27,6 +27,7 @@ from segflow.project.nodes import Node, Purpose
 from segflow.project.reader import Contents, Reader, Surroundings
 
 _VAR = re.compile(r"\bvar\(\s*['\"]([^'\"]+)['\"]")
+_RENDERED_VAR = re.compile(r"\bvar\(\s*[A-Za-z_]")
 _WITH_VARS = (".sql", ".yml", ".yaml")
 
 
@@ -108,7 +109,7 @@ def load(
     _read(project)
     _add_purposes(project)
     _check_names(project)
-    _check_typed_vars(project, variables or {})
+    _check_vars(project, variables or {})
     return project
 
 
@@ -202,20 +203,34 @@ def _check_names(project: Project) -> None:
             seen[node.name] = node
 
 
-def _check_typed_vars(project: Project, typed: Mapping[str, Any]) -> None:
-    """A var that is typed is in the `vars` of a segflow.yml, or some file asks for it by name."""
-    known = {name for package in project.packages for name in package.file.vars}
-    if typed.keys() <= known:
-        return
+def _check_vars(project: Project, typed: Mapping[str, Any]) -> None:
+    """Some file asks for every var by name; one that is typed may also be in a segflow.yml."""
+    asked, names = _asked_vars(project), {package.name for package in project.packages}
+    for name in () if asked is None else project.file.vars.keys() - asked - names:
+        hint = did_you_mean(name, asked or ())
+        where = project.location(f"$.vars.{name}")
+        project.warnings.append(
+            f"{where}: no file asks for the var `{name}`" + (f" ({hint})" if hint else "")
+        )
+    known = {name for package in project.packages for name in package.file.vars} | (asked or set())
+    for name in typed.keys() - known if asked is not None else ():
+        hint = did_you_mean(name, known) or f"vars: {', '.join(sorted(known)) or 'none'}"
+        raise ProjectError(f"no file asks for the var `{name}`", Location(Path("--vars")), hint)
+
+
+def _asked_vars(project: Project) -> set[str] | None:
+    """The vars that files ask for; None where one is named only when a template is rendered."""
+    found: set[str] = set()
     for package in project.packages:
         file = package.file
         folders = (*file.model_paths, *file.seed_paths, *file.macro_paths, *file.test_paths)
         paths = [f.path for f in below(package.root, folders) if f.suffix in _WITH_VARS]
         for path in (package.path, *paths):
-            known.update(_VAR.findall(documents.read(path)))
-    for name in typed.keys() - known:
-        hint = did_you_mean(name, known) or f"vars: {', '.join(sorted(known)) or 'none'}"
-        raise ProjectError(f"no file asks for the var `{name}`", Location(Path("--vars")), hint)
+            text = documents.read(path)
+            if _RENDERED_VAR.search(text):
+                return None
+            found.update(_VAR.findall(text))
+    return found
 
 
 def place(node: Node) -> Location:
