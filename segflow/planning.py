@@ -8,82 +8,29 @@ after the run itself the definition.
 
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from msgspec import structs
 
-from segflow import journal
 from segflow.audiences.guards import Change, Watched
+from segflow.baseline import Base, files_of, last_built, of_folder
 from segflow.build.plan import Plan, plan_build
 from segflow.build.runner import Execution, Watch, run_plan
 from segflow.build.workspace import locked, open_engine, private_copy
-from segflow.compile.changes import Changes, changes, joined
+from segflow.compile.changes import Changes
 from segflow.compile.lineage import Stale, stale_columns
 from segflow.compile.outlines import EVERYTHING
 from segflow.compile.selection import select_with_tests
 from segflow.engines.base import Engine, Session
 from segflow.errors import ProjectError, WorkspaceError
-from segflow.pipeline import Compiled, build_copy, compile_loaded, moment_of
-from segflow.project import archive
-from segflow.project.load import load
+from segflow.pipeline import Compiled, build_copy, moment_of
 from segflow.project.nodes import ColumnProperties
 from segflow.questions import preview
 from segflow.questions.preview import AudiencePreview, SegmentPreview
 from segflow.report import Options, Report
-
-
-@dataclass(frozen=True)
-class State:
-    """The project as it was when some nodes were last built."""
-
-    compiled: Compiled
-    files: dict[str, int]
-    nodes: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Base:
-    """What is compared with: the state that each node was last built in, the newest state last.
-
-    `run` is the last one, None with `--state`; `moments` are those of the last good evaluation of
-    each segment, by id.
-    """
-
-    states: tuple[State, ...]
-    run: journal.Run | None = None
-    moments: dict[str, datetime] = field(default_factory=dict)
-
-    @property
-    def newest(self) -> Compiled:
-        return self.states[-1].compiled
-
-    def of(self, node: str) -> State:
-        """What the node was last built in; the newest where that is not known of it."""
-        return next((state for state in self.states if node in state.nodes), self.states[-1])
-
-    def segments(self) -> dict[str, tuple[State, datetime]]:
-        """The segments by name, each with its state and the moment of its last evaluation."""
-        return {
-            name: (state, self.moments[segment.id])
-            for state in self.states
-            for name, segment in state.compiled.graph.segments.items()
-            if self.of(segment.id) is state
-        }
-
-    def changes(self, now: Compiled) -> Changes:
-        """What the project says now that it did not say when each node was last built."""
-        *older, newest = (
-            (
-                s.nodes,
-                changes((s.compiled.graph, s.compiled.compilation), (now.graph, now.compilation)),
-            )
-            for s in self.states
-        )
-        return joined(newest[1], older)
 
 
 @dataclass(frozen=True)
@@ -139,7 +86,11 @@ def plan(
         engine = open_engine(_on(compiled, against, folder).project, options.threads)
         with locked(engine.location, options.command):
             try:
-                base = _base(compiled, options, engine, state, folder)
+                earlier = folder / "base"
+                if state:
+                    base: Base | None = of_folder(compiled, options, state, earlier)
+                else:
+                    base = last_built(compiled, engine, earlier)
             except WorkspaceError as error:
                 error.message = error.message.replace(
                     str(engine.location), str(against or engine.location)
@@ -204,12 +155,6 @@ def _is_private(column: ColumnProperties) -> bool:
     return bool({"personal", "identifier"} & (column.meta | column.config.meta).keys())
 
 
-def modified(compiled: Compiled, options: Options, state: Path) -> set[str]:
-    """The ids of nodes that are new, or say something else than in an earlier state."""
-    with TemporaryDirectory() as folder:
-        return _of_state(compiled, options, state, Path(folder)).changes(compiled).modified
-
-
 def _guarded(compiled: Compiled) -> list[str]:
     return [*compiled.graph.segments, *(a.name for a in compiled.project.audiences)]
 
@@ -225,86 +170,6 @@ def _on(compiled: Compiled, against: Path | None, folder: Path) -> Compiled:
     settings = {**target.settings, "path": str(folder / against.name)}
     project = replace(compiled.project, target=structs.replace(target, settings=settings))
     return replace(compiled, project=project)
-
-
-# ── what is compared with ─────────────────────────────────────────────────────────────────────
-
-
-def _base(
-    compiled: Compiled, options: Options, engine: Engine, state: Path | None, folder: Path
-) -> Base | None:
-    if state:
-        return _of_state(compiled, options, state, folder / "base")
-    if not engine.exists():
-        return None
-    try:
-        with engine.session() as session:
-            run, kept = journal.last_run(session), journal.kept_projects(session)
-            moments = {n: s.as_of for n, s in journal.statuses(session).items() if s.as_of}
-    finally:
-        engine.discard_run()
-    if run is None or not kept:
-        return None
-    states = [
-        _unpacked(
-            compiled,
-            options,
-            one.archive,
-            structs.replace(run, variables=one.variables),
-            folder / str(one.run),
-            one.nodes,
-        )
-        for one in kept
-    ]
-    return Base((*states[:-1], _built(states[-1], moments)), run, moments)
-
-
-def _built(state: State, moments: Mapping[str, datetime]) -> State:
-    """A state without models that no run has built so far: they are new."""
-    graph = state.compiled.graph
-    built = {
-        node: model
-        for node, model in graph.models.items()
-        if node in moments or model.config.materialized == "ephemeral"
-    }
-    return replace(state, compiled=replace(state.compiled, graph=replace(graph, models=built)))
-
-
-def _of_state(compiled: Compiled, options: Options, state: Path, folder: Path) -> Base:
-    path = state / archive.NAME
-    if not path.is_file():
-        raise ProjectError(
-            f"--state {state}: there is no {archive.NAME} in it",
-            hint="name the target folder of an earlier `segflow compile` or `segflow run`",
-        )
-    return Base((_unpacked(compiled, options, path.read_bytes(), None, folder),))
-
-
-def _unpacked(
-    compiled: Compiled,
-    options: Options,
-    packed: bytes,
-    run: journal.Run | None,
-    folder: Path,
-    nodes: frozenset[str] = frozenset(),
-) -> State:
-    project = compiled.project
-    try:
-        root = archive.unpack(packed, folder)
-        loaded = load(
-            root,
-            run.target if run else options.target,
-            run.variables if run else options.variables,
-            project.environment,
-            project.root,
-        )
-        return State(compile_loaded(loaded), archive.contents(packed), nodes)
-    except ProjectError as error:
-        raise ProjectError(
-            f"the earlier state of the project does not compile any more: {error.message}",
-            error.location,
-            error.hint,
-        ) from None
 
 
 # Members before, on the data of now, at the moment of now; and which segments could not be asked.
@@ -342,7 +207,7 @@ def _before(
             preview.keep_audiences(session, names, folder / "audiences")
         if base is None or base.run is None:
             return before, before, before, blind
-        files = _files_of(compiled, folder)
+        files = files_of(compiled, folder)
         same_clock = {moment for _, moment in base.segments().values()} <= {now}
         same_definitions = all(
             state.files == files and state.compiled.project.vars == compiled.project.vars
@@ -357,12 +222,6 @@ def _before(
             return before, data, data, blind
         blind += _evaluate(base, engine, now, steps, renamed, time)
     return before, data, time, blind
-
-
-def _files_of(compiled: Compiled, folder: Path) -> dict[str, int]:
-    path = folder / archive.NAME
-    archive.pack(compiled.project, path)
-    return archive.contents(path.read_bytes())
 
 
 def _evaluate(

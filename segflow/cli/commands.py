@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from segflow import __version__, artifacts, asking, pipeline, planning
+from segflow import __version__, artifacts, asking, baseline, pipeline, planning
 from segflow.build.plan import Plan, Step, kind_of
 from segflow.build.runner import Result, Watch
 from segflow.cli import answers, preview
@@ -72,7 +72,7 @@ class Invocation:
         self.keep = compiled.project.cache.save
         state = self.given.get("state")
         if state and "state:" in " ".join((*self.options.selected, *self.options.excluded)):
-            compiled.graph.modified = planning.modified(compiled, self.options, Path(state))
+            compiled.graph.modified = baseline.modified(compiled, self.options, Path(state))
         return compiled
 
     def say(self, text: str) -> None:
