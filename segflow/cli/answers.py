@@ -152,17 +152,19 @@ def _overlaps(found: Profile) -> Iterator[str]:
 
 
 def _traits(found: Profile) -> Iterator[str]:
-    if found.values:
-        yield ""
-        yield f"{'More or less often than everyone':<48}{'members':>10}{'everyone':>12}"
-    for value in found.values:
-        said = f"{value.column} {'is null' if value.value is None else value.value}"
-        yield f"  {said:<46}{value.members:>10.0%}{value.everyone:>12.0%}"
-    if found.medians:
-        yield ""
-        yield f"{'Medians':<48}{'members':>10}{'everyone':>12}"
-    for median in found.medians:
-        yield f"  {median.column:<46}{_number(median.members):>10}{_number(median.everyone):>12}"
+    values = [
+        (
+            f"{v.column} {'is null' if v.value is None else v.value}",
+            f"{v.members:.0%}",
+            f"{v.everyone:.0%}",
+        )
+        for v in found.values
+    ]
+    medians = [(m.column, _number(m.members), _number(m.everyone)) for m in found.medians]
+    for title, rows in (("More or less often than everyone", values), ("Medians", medians)):
+        if rows:
+            yield f"\n{title:<48}{'members':>10}{'everyone':>12}"
+        yield from (f"  {name:<46}{inside:>10}{outside:>12}" for name, inside, outside in rows)
 
 
 def _number(value: float | None) -> str:

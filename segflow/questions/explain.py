@@ -119,12 +119,15 @@ def explain_membership(
 def explain_contact(session: Session, graph: Graph, definitions: Definitions, contact: str) -> Card:
     """Where a contact stands, and what she nearly is."""
     stays = _stays(session, contact, "true")
-    last = session.rows("select max(as_of) from segments.evaluations")[0][0]
     held = {stay.name for stay in stays if stay.until is None}
-    evaluated = {
-        row[0] for row in session.rows("select distinct segment from segments.evaluations")
-    }
-    missed = {name: definitions.of(name) for name in graph.segments if name in evaluated - held}
+    evaluated: dict[str, datetime] = dict(
+        session.rows("select segment, max(as_of) from segments.evaluations group by segment")
+    )
+    if not evaluated:
+        raise WorkspaceError("no segment was evaluated yet", hint="segflow run")
+    last = max(evaluated.values())
+    others = (name for name in graph.segments if name in evaluated.keys() - held)
+    missed = {name: definitions.of(name) for name in others}
     near = _one_clause_short(session, missed, contact, last)
     verdicts = tuple(
         _verdict(session, missed[name], contact, name, {}, standing(session, definitions, name))
