@@ -13,8 +13,9 @@ from segflow.compile.compiler import render_model, scope_of
 from segflow.compile.graph import Graph
 from segflow.compile.relations import Relation, at, literal, quoted
 from segflow.engines.base import Column, EngineError, Session
-from segflow.errors import Location, ProjectError, SegflowError, StepError, did_you_mean
+from segflow.errors import ProjectError, SegflowError, StepError, did_you_mean
 from segflow.project.config import moment
+from segflow.project.load import place
 from segflow.project.nodes import ExpectProperties, GivenProperties, UnitTest
 
 _INPUT = re.compile(
@@ -38,14 +39,10 @@ def unit_test_result(
     try:
         _run(session, graph, test, as_of, describe)
     except SegflowError as error:
-        where = error.location or _origin(test)
+        where = error.location or place(test, "")
         message = StepError(f"unit test `{test.name}`: {error.message}", where, error.hint)
         return TestResult(test.id, test.name, "error", 0, str(message))
     return TestResult(test.id, test.name, "pass", 0)
-
-
-def _origin(test: UnitTest) -> Location | None:
-    return test.origin.location() if test.origin else None
 
 
 def _run(

@@ -9,13 +9,14 @@ from msgspec.structs import replace
 
 from segflow.compile import checks
 from segflow.compile.connecting import said_at
-from segflow.compile.context import Catalog, Record, Scope, names_of
+from segflow.compile.context import Catalog, Facts, Scope, names_of
 from segflow.compile.graph import Graph, reference
 from segflow.compile.outlines import Columns, Outline, Problem, lowered, outline
 from segflow.compile.parsing import ParsedModel
 from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import nodes
+from segflow.project.load import place
 
 
 class CompiledSql(Struct, frozen=True):
@@ -101,37 +102,30 @@ def scope_of(
     return replace(scope, **changes)
 
 
-def render_model(graph: Graph, model: ParsedModel, scope: Scope) -> str:
+def render_model(graph: Graph, model: ParsedModel, scope: Scope, facts: Facts | None = None) -> str:
     """The model's SELECT, the clock still a placeholder."""
-    return _render_model(graph, model, scope, Record())
-
-
-def _render_model(graph: Graph, model: ParsedModel, scope: Scope, record: Record) -> str:
-    text = graph.parser.render(model.model.text, model.model.file, scope, record)
+    text = graph.parser.render(model.model.text, model.model.file, scope, facts)
     return text.strip("\n ").removesuffix(";").rstrip()
 
 
 def _compile_model(
     graph: Graph, known: dict[str, Columns | None], model: ParsedModel
 ) -> CompiledSql:
-    relations = {parent: graph.relations[parent] for parent in graph.parents[model.id]}
-    tables = _tables(graph, known, model.id)
+    said, tables = model.model, _tables(graph, known, model.id)
+    spelt = {parent: str(graph.relations[parent]) for parent in graph.parents[model.id]}
 
     def make() -> CompiledSql:
-        record = Record()
-        sql = _render_model(graph, model, scope_of(graph, model), record)
+        facts = Facts()
+        sql = render_model(graph, model, scope_of(graph, model), facts)
         found = outline(sql, tables)
         if model.facts.asks:
             # The database decides what this SELECT will be: here are both that it may be.
-            other = outline(_incremental_sql(graph, model, record) or said.text, tables)
-            both = found.digest + other.digest
-            found = replace(found, lineage=b"", digest=both)
+            other = outline(_incremental_sql(graph, model, facts) or said.text, tables)
+            found = replace(found, lineage=b"", digest=found.digest + other.digest)
         if any(question != "is_incremental" for question in model.facts.asks):
             found = replace(found, columns=None, problems=())
-        return CompiledSql(sql, found, record.env)
+        return CompiledSql(sql, found, facts.env)
 
-    said = model.model
-    spelt = {parent: str(relation) for parent, relation in relations.items()}
     parts = ["sql", said.text, said.name, str(model.relation), spelt, tables, said.config]
     compiled = graph.parser.keep(parts, CompiledSql, make)
     if model.config.materialized == "ephemeral":
@@ -139,10 +133,10 @@ def _compile_model(
     return compiled
 
 
-def _incremental_sql(graph: Graph, model: ParsedModel, record: Record) -> str | None:
+def _incremental_sql(graph: Graph, model: ParsedModel, facts: Facts) -> str | None:
     """What a model becomes where its table is there; None where that takes a database to say."""
     try:
-        return _render_model(graph, model, scope_of(graph, model, is_incremental=True), record)
+        return render_model(graph, model, scope_of(graph, model, is_incremental=True), facts)
     except ProjectError:
         return None
 
@@ -202,20 +196,15 @@ def _located(problem: Problem, places: Callable[[Problem], list[Location]]) -> P
 # ── tests ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def render_test(graph: Graph, test: nodes.DataTest, catalog: Catalog | None = None) -> str:
-    """The test's SELECT: the rows that are wrong."""
-    return _render_test(graph, test, catalog, Record())
-
-
 def _compile_test(graph: Graph, known: dict[str, Columns | None], test: nodes.DataTest) -> str:
     relations = [str(graph.relations[parent]) for parent in graph.parents[test.id]]
     tables = _tables(graph, known, test.id) if test.file else {}
 
     def make() -> CompiledSql:
-        record = Record()
-        sql = _render_test(graph, test, None, record)
-        is_fixed = test.file is not None and not record.asks
-        return CompiledSql(sql, outline(sql, tables) if is_fixed else Outline(), record.env)
+        facts = Facts()
+        sql = render_test(graph, test, facts=facts)
+        is_fixed = test.file is not None and not facts.asks
+        return CompiledSql(sql, outline(sql, tables) if is_fixed else Outline(), facts.env)
 
     parts = ["test", test.text, test.test, test.arguments, test.column, test.config.where]
     compiled = graph.parser.keep([*parts, test.name, relations, tables], CompiledSql, make)
@@ -224,34 +213,36 @@ def _compile_test(graph: Graph, known: dict[str, Columns | None], test: nodes.Da
     return compiled.sql
 
 
-def _render_test(
-    graph: Graph, test: nodes.DataTest, catalog: Catalog | None, record: Record
+def render_test(
+    graph: Graph,
+    test: nodes.DataTest,
+    catalog: Catalog | None = None,
+    facts: Facts | None = None,
 ) -> str:
+    """The test's SELECT: the rows that are wrong."""
     scope = _scope_of_test(graph, test, catalog)
     if test.file:
-        sql = graph.parser.render(test.text, test.file, scope, record)
+        sql = graph.parser.render(test.text, test.file, scope, facts)
         return sql.strip().removesuffix(";").rstrip()
-    names = names_of(graph.project, graph.parser.library, scope, record)
+    names = names_of(graph.project, graph.parser.library, scope, facts or Facts())
     macro = f"test_{test.test}"
     if test.test not in graph.parser.library.tests:
         hint = did_you_mean(str(test.test), graph.parser.library.tests)
-        place = test.origin.location() if test.origin else None
-        raise ProjectError(f"unknown test `{test.test}`", place, hint)
+        raise ProjectError(f"unknown test `{test.test}`", place(test, ""), hint)
     model: Any = scope.this
     if test.config.where:
-        where = _from_yaml(graph, test, "where", test.config.where, scope, record)
+        where = _from_yaml(graph, test, "where", test.config.where, scope, facts)
         model = Relation("", "", f"(select * from {scope.this} where {where})")
     arguments = {"model": model, **({"column_name": test.column} if test.column else {})}
     for key, value in test.arguments.items():
-        arguments[key] = _from_yaml(graph, test, key, value, scope, record)
+        arguments[key] = _from_yaml(graph, test, key, value, scope, facts)
     _check_arguments(test, names[macro].arguments)
     try:
         return graph.parser.library.templates.call(macro, names, **arguments).strip()
     except ProjectError as error:
         missing = re.fullmatch(r"the argument (`\w+`) is missing", error.message)
         said = f"needs the argument {missing[1]}" if missing else f"fails: {error.message}"
-        place = test.origin.location() if test.origin else error.location
-        raise ProjectError(f"the test `{test.test}` {said}", place, error.hint) from None
+        raise ProjectError(f"the test `{test.test}` {said}", place(test, ""), error.hint) from None
 
 
 def _scope_of_test(graph: Graph, test: nodes.DataTest, catalog: Catalog | None) -> Scope:
@@ -282,18 +273,18 @@ def _check_arguments(test: nodes.DataTest, takes: tuple[str, ...] | None) -> Non
 
 
 def _from_yaml(
-    graph: Graph, test: nodes.DataTest, key: str, value: Any, scope: Scope, record: Record
+    graph: Graph, test: nodes.DataTest, key: str, value: Any, scope: Scope, facts: Facts | None
 ) -> Any:
     """What YAML says under `key`: a reference as its relation, Jinja in a text rendered."""
     if isinstance(value, list):
-        return [_from_yaml(graph, test, key, item, scope, record) for item in value]
+        return [_from_yaml(graph, test, key, item, scope, facts) for item in value]
     called = reference(value)
     if called:
         return graph.relations[graph.target(called)]
     if not isinstance(value, str) or "{{" not in value or test.origin is None:
         return value
     try:
-        return graph.parser.render(value, test.origin.path, scope, record)
+        return graph.parser.render(value, test.origin.path, scope, facts)
     except ProjectError as error:
         error.location = said_at(test, key)
         raise

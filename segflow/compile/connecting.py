@@ -154,7 +154,7 @@ def _connect_test(graph: Graph, test: nodes.DataTest) -> nodes.DataTest | None:
     if test.id in graph.nodes:
         raise ProjectError(
             f"two tests are named `{test.name}`, also {place(graph.nodes[test.id])}",
-            test.origin.location() if test.origin else place(test),
+            place(test, ""),
             "drop one, or give it another `name`",
         )
     _add(graph, [test])
@@ -171,9 +171,7 @@ def _with_own_config(test: nodes.DataTest, said: dict[str, Any]) -> nodes.DataTe
 
 def said_at(test: nodes.DataTest, key: str) -> Location:
     """The line of a key of a generic test, which may stand below `arguments` or `config`."""
-    if test.origin is None:
-        return place(test)
-    spots = [test.origin.location(f".{test.test}{below}.{key}") for below in _BELOW]
+    spots = [place(test, f".{test.test}{below}.{key}") for below in _BELOW]
     return max(spots, key=lambda spot: spot.line or 0)
 
 
@@ -186,7 +184,6 @@ def _target(graph: Graph, called: Reference, locate: Callable[[], Location]) -> 
 
 
 def _connect_unit_test(graph: Graph, test: nodes.UnitTest) -> None:
-    at = test.origin or nodes.Origin(Path(test.path), "$")
     if f"model.{test.package}.{test.model}" in graph.disabled:
         # It was for this model, and not for what another package puts in its place.
         return
@@ -194,16 +191,16 @@ def _connect_unit_test(graph: Graph, test: nodes.UnitTest) -> None:
     if model not in graph.models:
         names = [m.model.name for m in graph.models.values()]
         hint = did_you_mean(test.model, names)
-        raise ProjectError(f"unknown model `{test.model}`", at.location(".model"), hint)
+        raise ProjectError(f"unknown model `{test.model}`", place(test, ".model"), hint)
     for index, given in enumerate(test.given):
         called = reference(given.input)
         where = f".given[{index}].input"
         if called:
-            _target(graph, called, partial(at.location, where))
+            _target(graph, called, partial(place, test, where))
         elif given.input.strip() != "this":
             raise ProjectError(
                 f"`{given.input}` is no input: write ref('…'), source('…', '…') or this",
-                at.location(where),
+                place(test, where),
             )
     _add(graph, [test])
     graph.parents[test.id] = (str(model),)
@@ -284,7 +281,7 @@ def _named(graph: Graph, kind: str, name: str, group: Iterable[Node], node: Node
 def _unknown(
     graph: Graph, kind: str, name: str, names: Iterable[str], node: Node, key: str
 ) -> ProjectError:
-    where = node.origin.location(key) if node.origin else place(node)
+    where = place(node, key)
     model = graph.find(name) if kind == "segment" else None
     if graph.is_disabled("model" if kind == "segment" else kind, name):
         return ProjectError(f"the {kind} `{name}` is disabled", where, "enable it, or name another")

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from segflow.compile.context import Facts, Record, Scope, digest, names_of
+from segflow.compile.context import Facts, Scope, digest, names_of
 from segflow.compile.library import Library, Marks, find_line
 from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, SegflowError
@@ -59,9 +59,9 @@ class Parser:
         everything = [library.digest, project.vars, project.name, target.name, target.properties]
         self._context = digest(str(msgspec.json.encode(everything, enc_hook=str, order="sorted")))
 
-    def render(self, text: str, path: Path, scope: Scope, record: Record) -> str:
-        """The text of the template `text`, which stands in `path`."""
-        names = names_of(self.project, self.library, scope, record)
+    def render(self, text: str, path: Path, scope: Scope, facts: Facts | None = None) -> str:
+        """The text of the template `text`, which stands in `path`; `facts` note what it says."""
+        names = names_of(self.project, self.library, scope, facts or Facts())
         return self.library.templates.render(text, path, names)
 
     def keep(self, parts: list[Any], shape: type[R], make: Callable[[], R]) -> R:
@@ -77,9 +77,9 @@ class Parser:
         """What the template says of itself."""
 
         def make() -> Facts:
-            record = Record()
-            self.render(text, path, scope, record)
-            return record.facts()
+            facts = Facts()
+            self.render(text, path, scope, facts)
+            return facts
 
         return self.keep(["facts", text, name, scope.config], Facts, make)
 
@@ -101,7 +101,7 @@ class Parser:
     def locate(self, text: str, path: Path, scope: Scope) -> None:
         """Render with what is really behind it, so that what is missing is named at its line."""
         try:
-            self.render(text, path, scope, Record())
+            self.render(text, path, scope)
         except ProjectError as error:
             error.location = error.location or Location(path)
             raise
@@ -110,7 +110,7 @@ class Parser:
         """The lines that `sql[offset]` comes from, a macro's before those of who calls it."""
         marks = Marks()
         library = self.library.marked(marks)
-        names = names_of(self.project, library, scope, Record())
+        names = names_of(self.project, library, scope, Facts())
         try:
             rendered = library.templates.render(text, path, names)
             found = marks.trace(rendered, sql, offset, path)

@@ -218,9 +218,9 @@ def _check_typed_vars(project: Project, typed: Mapping[str, Any]) -> None:
         raise ProjectError(f"no file asks for the var `{name}`", Location(Path("--vars")), hint)
 
 
-def place(node: Node) -> Location:
-    """Where a node stands: its own file, else the YAML that speaks of it."""
+def place(node: Node, key: str | None = None) -> Location:
+    """Where YAML says `key` of a node; without a key its own file, else its name in YAML."""
     file = getattr(node, "file", None)
-    if file:
-        return Location(file)
-    return node.origin.location(".name") if node.origin else Location(Path(node.path))
+    if node.origin and (key is not None or not file):
+        return node.origin.location(".name" if key is None else key)
+    return Location(file or Path(node.path))

@@ -3,7 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 
-from segflow.compile.context import Record, Scope
+from segflow.compile.context import Scope
 from segflow.compile.graph import Graph
 from segflow.compile.relations import Relation, at
 from segflow.engines.base import Row, Session
@@ -22,5 +22,5 @@ def show_node(session: Session, graph: Graph, node: str, limit: int) -> Table:
 def show_query(session: Session, graph: Graph, text: str, as_of: datetime, limit: int) -> Table:
     """Rows of a query that may use Jinja."""
     scope = Scope(graph.ref, graph.source, Relation("main", "inline"), "inline", {})
-    sql = graph.parser.render(text, Path("--inline"), scope, Record()).strip().rstrip(";")
+    sql = graph.parser.render(text, Path("--inline"), scope).strip().rstrip(";")
     return session.query(f"select * from (\n{at(sql, as_of)}\n) limit {limit}")
