@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from segflow import __version__, artifacts, asking, pipeline, planning
-from segflow.build.plan import Plan, Step, kind_of
+from segflow.build.plan import Plan, Step
 from segflow.build.runner import Result, Watch
 from segflow.cli import answers, preview
 from segflow.cli.invocation import Invocation, cli, command
@@ -148,7 +148,7 @@ def ls(invocation: Invocation) -> int:
     listed = [
         {
             "unique_id": node.id,
-            "resource_type": kind_of(graph, node.id),
+            "resource_type": graph.kind(node.id),
             "name": node.name,
             "path": node.path,
             "tags": node.tags,
