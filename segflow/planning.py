@@ -18,7 +18,8 @@ from msgspec import structs
 from segflow import journal
 from segflow.audiences.guards import Change, Watched
 from segflow.build.plan import Plan, plan_build
-from segflow.build.runner import Execution, Watch, run_plan
+from segflow.build.runner import Watch, run_plan
+from segflow.build.steps import Execution
 from segflow.build.workspace import locked, open_engine, private_copy
 from segflow.compile.changes import Changes, changes
 from segflow.compile.lineage import Stale, stale_columns

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from segflow import __version__, artifacts, asking, pipeline, planning
 from segflow.build.plan import Plan, Step
-from segflow.build.runner import Result, Watch
+from segflow.build.runner import Watch
+from segflow.build.steps import Result
 from segflow.cli import answers, preview
 from segflow.cli.invocation import Invocation, cli, command
 from segflow.cli.output import Log, as_json, emptiness, results_of, table

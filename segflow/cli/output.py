@@ -9,7 +9,8 @@ import msgspec
 
 from segflow import __version__
 from segflow.build.plan import Plan, Step
-from segflow.build.runner import Result, Watch
+from segflow.build.runner import Watch
+from segflow.build.steps import Result
 from segflow.report import Report
 
 

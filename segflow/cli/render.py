@@ -14,7 +14,8 @@ from segflow import __version__
 from segflow.audiences.audiences import Built
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, Step
-from segflow.build.runner import Result, Watch
+from segflow.build.runner import Watch
+from segflow.build.steps import Result
 from segflow.cli.output import emptiness
 from segflow.report import Report
 
