@@ -88,8 +88,10 @@ def load(
     root = root.resolve()
     packages = tuple(_packages(read_package(root)))
     if home:
-        homes = (home / os.path.relpath(package.root, root) for package in packages)
-        packages = tuple(map(_at_home, packages, homes))
+        packages = tuple(
+            structs.replace(package, home=home / os.path.relpath(package.root, root))
+            for package in packages
+        )
     name, properties = choose_target(packages[0], target)
     known = set(TargetProperties.__struct_fields__)
     settings = {k: v for k, v in packages[0].file.targets[name].items() if k not in known}
@@ -110,10 +112,6 @@ def load(
     _check_names(project)
     _check_typed_vars(project, variables or {})
     return project
-
-
-def _at_home(package: Package, home: Path) -> Package:
-    return structs.replace(package, home=home)
 
 
 def _packages(package: Package, above: tuple[Path, ...] = ()) -> Iterator[Package]:
@@ -138,7 +136,8 @@ def _packages(package: Package, above: tuple[Path, ...] = ()) -> Iterator[Packag
 
 def _read(project: Project) -> None:
     """Read every package; the project's own folders have the last word on all of them."""
-    above = Folders(project.packages[0], project.environment, project.vars)
+    variables, environment = project.vars, project.environment
+    above = Folders(project.packages[0], environment, variables)
     names: dict[str, Package] = {}
     for package in project.packages:
         if package.name in names:
@@ -149,8 +148,9 @@ def _read(project: Project) -> None:
                 "rename one",
             )
         names[package.name] = package
-        own = () if package is project.packages[0] else (_folders(package, project),)
-        around = Surroundings((*own, above), project.vars, project.environment, project.cache)
+        is_own = package is project.packages[0]
+        folders = (above,) if is_own else (Folders(package, environment, variables), above)
+        around = Surroundings(folders, variables, environment, project.cache)
         Reader(package, around, project).read()
     project.warnings += above.misspelt()
 
@@ -161,12 +161,9 @@ def _add_purposes(project: Project) -> None:
     own |= {node.rpartition(".")[2] for node in project.disabled if node.startswith("purpose.")}
     for name, basis in (("marketing", "consent"), ("service", "contract")):
         if name not in own:
-            purpose = Purpose(name=name, package=project.name, path=FILE_NAME, basis=basis)
-            project.purposes.append(purpose)
-
-
-def _folders(package: Package, project: Project) -> Folders:
-    return Folders(package, project.environment, project.vars)
+            project.purposes.append(
+                Purpose(name=name, package=project.name, path=FILE_NAME, basis=basis)
+            )
 
 
 def _check_names(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,8 @@ from segflow.project.nodes import Node, Origin, tag_tuple
 from segflow.project.plain import PLAIN
 from segflow.project.seeds import read_header
 
-_Described = (
-    said_as.ModelProperties
-    | said_as.TableProperties
-    | said_as.SingularTestProperties
-    | said_as.UnitTestProperties
-    | said_as.PlainProperties
-)
-_Config = nodes.NodeConfig | nodes.SeedConfig | nodes.SourceConfig | nodes.DataTestConfig
+# What YAML describes and a file holds: the file's ending.
+_IN_FILES = {"models": ".sql", "seeds": ".csv", "data_tests": ".sql"}
 
 
 @dataclass(kw_only=True)
@@ -67,9 +62,8 @@ class Reader:
     def __init__(self, package: Package, surroundings: Surroundings, contents: Contents):
         self.package, self.file = package, package.file
         self.around, self.contents = surroundings, contents
-        self.models: dict[str, tuple[said_as.ModelProperties, Origin]] = {}
-        self.seeds: dict[str, tuple[said_as.ModelProperties, Origin]] = {}
-        self.singular: dict[str, tuple[said_as.SingularTestProperties, Origin]] = {}
+        # What YAML says of models, seeds and singular tests, until their files are read.
+        self.said: dict[str, dict[str, tuple[Any, Origin]]] = {k: {} for k in _IN_FILES}
 
     def read(self) -> None:
         """Read every file.
@@ -78,23 +72,21 @@ class Reader:
             ProjectError: a file is broken, or YAML speaks of a file that is not there.
         """
         file, root = self.file, self.package.root
-        models = files.below(root, file.model_paths)
-        seeds = files.below(root, file.seed_paths)
-        macros = files.below(root, file.macro_paths)
-        singular = files.below(root, file.test_paths)
-        every = {f.relative: f for f in (*models, *seeds, *macros, *singular)}
+        readers = (
+            (file.model_paths, ".sql", self._model),
+            (file.seed_paths, ".csv", self._seed),
+            (file.macro_paths, ".sql", self._macro),
+            (file.test_paths, ".sql", self._singular_test),
+        )
+        groups = [(files.below(root, paths), suffix, read) for paths, suffix, read in readers]
+        every = {f.relative: f for group, _, _ in groups for f in group}
         told = [f.path for f in every.values() if f.suffix in (".sql", ".csv", ".yml", ".yaml")]
         self.contents.files += [self.package.path, *told]
         for found in every.values():
             if found.suffix in (".yml", ".yaml"):
                 self._properties(found)
-        for kind, suffix, read in (
-            (macros, ".sql", self._macro),
-            (models, ".sql", self._model),
-            (seeds, ".csv", self._seed),
-            (singular, ".sql", self._singular_test),
-        ):
-            for found in kind:
+        for group, suffix, read in groups:
+            for found in group:
                 if found.suffix == suffix:
                     read(found)
         self._destinations()
@@ -107,11 +99,7 @@ class Reader:
             return documents.decode(documents.parse(text, path), said_as.Properties, path)
 
         read = self.around.cache.get(["yaml", text], said_as.Properties, make)
-        for kind, found in (
-            ("models", self.models),
-            ("seeds", self.seeds),
-            ("data_tests", self.singular),
-        ):
+        for kind, found in self.said.items():
             for index, item in enumerate(getattr(read, kind)):
                 origin = Origin(path, f"$.{kind}[{index}]")
                 if item.name in found:
@@ -131,18 +119,14 @@ class Reader:
 
     def _check_all_found(self) -> None:
         """What YAML speaks of has a file."""
-        for kind, ending, left in (
-            ("model", "sql", self.models),
-            ("seed", "csv", self.seeds),
-            ("data_test", "sql", self.singular),
-        ):
-            known: list[Node] = getattr(self.contents, f"{kind}s")
-            for name, (_, origin) in left.items():
+        for kind, ending in _IN_FILES.items():
+            known: list[Node] = getattr(self.contents, kind)
+            for name, (_, origin) in self.said[kind].items():
                 near = did_you_mean(name, [node.name for node in known])
                 raise ProjectError(
-                    f"there is no {kind.replace('_', ' ')} file for `{name}`",
+                    f"there is no {kind[:-1].replace('_', ' ')} file for `{name}`",
                     origin.location(".name"),
-                    near or f"add {name}.{ending}, or drop the entry",
+                    near or f"add {name}{ending}, or drop the entry",
                 )
 
     # ── what every node has ───────────────────────────────────────────────────────────────────
@@ -156,11 +140,7 @@ class Reader:
         return config
 
     def _common(
-        self,
-        file: File,
-        said: _Described,
-        origin: Origin | None,
-        config: _Config | None = None,
+        self, file: File, said: Any, origin: Origin | None, config: nodes.NodeConfig | None = None
     ) -> dict[str, Any]:
         return {
             "name": said.name,
@@ -185,7 +165,7 @@ class Reader:
 
     def _model(self, file: File) -> None:
         name = file.stem
-        said, origin = self.models.pop(name, (said_as.ModelProperties(name=name), None))
+        said, origin = self.said["models"].pop(name, (said_as.ModelProperties(name=name), None))
         own = _with_meta(said.meta, said.config)
         if origin and own:
             documents.decode(own, nodes.ModelConfig, origin.path, f"{origin.pointer}.config")
@@ -206,7 +186,7 @@ class Reader:
 
     def _seed(self, file: File) -> None:
         name = file.stem
-        said, origin = self.seeds.pop(name, (said_as.ModelProperties(name=name), None))
+        said, origin = self.said["seeds"].pop(name, (said_as.ModelProperties(name=name), None))
         own = _with_meta(said.meta, said.config)
         if origin:
             documents.decode(own, nodes.SeedConfig, origin.path, f"{origin.pointer}.config")
@@ -245,7 +225,8 @@ class Reader:
             self._macro(file)
             return
         name = file.stem
-        said, origin = self.singular.pop(name, (said_as.SingularTestProperties(name=name), None))
+        unsaid = said_as.SingularTestProperties(name=name), None
+        said, origin = self.said["data_tests"].pop(name, unsaid)
         layers = merge(self._layers("data_tests", file, name), _own(said.config))
         config = documents.convert(layers, nodes.DataTestConfig)
         if config.enabled:
@@ -322,10 +303,7 @@ class Reader:
             return
         path = str(origin.path)[len(str(self.package.root)) + 1 :]
         common = {"package": self.package.name, "path": path}
-
-        def folders(name: str) -> dict[str, Any]:
-            return self._layers("data_tests", file, name)
-
+        folders = partial(self._layers, "data_tests", file)
         self.contents.data_tests += tests.generic(said, origin, attached, common, folders)
 
     def _unit_test(self, said: said_as.UnitTestProperties, file: File, origin: Origin) -> None:
