@@ -39,11 +39,10 @@ def _build(invocation: Invocation, flow: Callable[[Compiled, Options, Watch], Re
 
 
 def _finish(invocation: Invocation, compiled: Compiled, report: Report) -> int:
-    results, screen = results_of(report), invocation.screen
-    lines = [invocation.environment.scrub(line) for line in screen.summary(report)]
+    results = results_of(report)
+    summary = invocation.screen.summary(report, invocation.environment.scrub)
     text = as_json(invocation.command, results, report)
-    artifacts.write_report(compiled.project, text, screen.plain(lines))
-    screen.show(lines)
+    artifacts.write_report(compiled.project, text, summary)
     invocation.complain(report)
     return invocation.answer((), results, report)
 
