@@ -161,7 +161,7 @@ def _materializations(words: Words) -> Iterator[str]:
 def _jinja(words: Words, compiled: Compiled) -> Iterator[str]:
     yield words.of("paragraphs", "jinja")
     this = Relation("main", "sample")
-    scope = Scope(lambda *_: this, lambda *_: this, this, "sample", {})
+    scope = Scope("", Path(), lambda *_: this, lambda *_: this, this, "sample")
     graph = compiled.graph
     values = names_of(graph.project, graph.parser.library, scope, Facts())
     names: list[str] = []

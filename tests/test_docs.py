@@ -210,7 +210,7 @@ def test_every_name_has_its_row(project: MakeProject) -> None:
     options = Options("compile", datetime(2026, 7, 1), made.root)
     graph = compile_project(options, Environment({})).graph
     this = Relation("main", "x")
-    scope = Scope(lambda *_: this, lambda *_: this, this, "x", {})
+    scope = Scope("", Path(), lambda *_: this, lambda *_: this, this, "x")
     names = names_of(graph.project, graph.parser.library, scope, Facts())
     kinds = next(f.type for f in fields_of(nodes.ModelConfig) if f.name == "materialized")
     assert isinstance(kinds, shapes.LiteralType)

@@ -12,7 +12,7 @@ from segflow.build.data_tests import Asked, Failures, TestResult, check_freshnes
 from segflow.build.materializations import Build
 from segflow.build.plan import Step
 from segflow.build.unit_tests import unit_test_result
-from segflow.compile.compiler import Compilation, render_model, render_test, scope_of
+from segflow.compile.compiler import Compilation, render_test, scope_of
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.lineage import Stale
 from segflow.compile.parsing import ParsedModel
@@ -113,7 +113,7 @@ def rendered(
 ) -> str:
     """The SELECT of a model, rendered just before it runs, the clock filled in."""
     scope = scope_of(graph, model, SessionCatalog(session, as_of), **changes)
-    return at(render_model(graph, model, scope), as_of)
+    return at(graph.parser.sql(scope), as_of)
 
 
 def test_sql(session: Session, execution: Execution, test: nodes.DataTest) -> str:

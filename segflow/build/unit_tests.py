@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from segflow.build.data_tests import TestResult
-from segflow.compile.compiler import render_model, scope_of
+from segflow.compile.compiler import scope_of
 from segflow.compile.graph import Graph
 from segflow.compile.relations import Relation, at, literal, quoted
 from segflow.engines.base import Column, EngineError, Session
@@ -68,7 +68,7 @@ def _run(
             macros={k: v for k, v in test.overrides.macros.items() if k != "is_incremental"},
             is_incremental=incremental,
         )
-        return at(render_model(graph, model, scope), now)
+        return at(graph.parser.sql(scope), now)
 
     # The model's own table has the columns of its SELECT, which reads the other inputs.
     for item in sorted(test.given, key=lambda item: item.input.strip() == "this"):

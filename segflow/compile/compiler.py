@@ -1,7 +1,6 @@
 """A `Graph` in, compiled SQL out, checked as far as can be without a database."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -12,7 +11,7 @@ from segflow.compile.connecting import said_at
 from segflow.compile.context import Catalog, Facts, Scope, names_of
 from segflow.compile.graph import Graph, reference
 from segflow.compile.outlines import Columns, Outline, Problem, lowered, outline
-from segflow.compile.parsing import ParsedModel
+from segflow.compile.parsing import ParsedModel, nothing_behind
 from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import nodes
@@ -90,22 +89,16 @@ def _headers(graph: Graph) -> dict[str, Columns | None]:
 def scope_of(
     graph: Graph, model: ParsedModel, catalog: Catalog | None = None, **changes: Any
 ) -> Scope:
-    """What surrounds a model's template: the real relations, and a catalog just before it runs."""
-    scope = Scope(
+    """A model's template among the real relations, with a catalog just before it runs."""
+    scope = replace(
+        nothing_behind(model.model),
         ref=graph.ref,
         source=graph.source,
         this=model.relation,
-        name=model.model.name,
         config={**model.model.config, **model.facts.config},
         catalog=catalog,
     )
     return replace(scope, **changes)
-
-
-def render_model(graph: Graph, model: ParsedModel, scope: Scope, facts: Facts | None = None) -> str:
-    """The model's SELECT, the clock still a placeholder."""
-    text = graph.parser.render(model.model.text, model.model.file, scope, facts)
-    return text.strip("\n ").removesuffix(";").rstrip()
 
 
 def _compile_model(
@@ -116,7 +109,7 @@ def _compile_model(
 
     def make() -> CompiledSql:
         facts = Facts()
-        sql = render_model(graph, model, scope_of(graph, model), facts)
+        sql = graph.parser.sql(scope_of(graph, model), facts)
         found = outline(sql, tables)
         if model.facts.asks:
             # The database decides what this SELECT will be: here are both that it may be.
@@ -136,7 +129,7 @@ def _compile_model(
 def _incremental_sql(graph: Graph, model: ParsedModel, facts: Facts) -> str | None:
     """What a model becomes where its table is there; None where that takes a database to say."""
     try:
-        return render_model(graph, model, scope_of(graph, model, is_incremental=True), facts)
+        return graph.parser.sql(scope_of(graph, model, is_incremental=True), facts)
     except ProjectError:
         return None
 
@@ -155,20 +148,16 @@ def _report(
     graph: Graph, model: ParsedModel, compiled: CompiledSql, compilation: Compilation
 ) -> None:
     """Raise what is wrong with a model's SQL; collect what is only doubtful."""
-    said, found = model.model, compiled.outline
-
-    def places(problem: Problem) -> list[Location]:
-        scope = scope_of(graph, model)
-        return graph.parser.origin(said.text, said.file, scope, compiled.sql, problem.offset or 0)
-
+    found = compiled.outline
     for problem in (*found.problems, *found.clocks):
         _blame_contract(graph, model, compilation)
-        raise _located(problem, places)
+        raise _located(graph, scope_of(graph, model), compiled.sql, problem)
     for problem in found.unstable:
-        wrong = _located(problem, places)
+        wrong = _located(graph, scope_of(graph, model), compiled.sql, problem)
         hint = f" ({wrong.hint})" if wrong.hint else ""
         compilation.warnings.append(f"{wrong.location}: {wrong.message}{hint}")
-    compilation.warnings += [f"{Location(said.file)}: {text}" for text in model.facts.warnings]
+    where = Location(model.model.file)
+    compilation.warnings += [f"{where}: {text}" for text in model.facts.warnings]
 
 
 def _blame_contract(graph: Graph, reader: ParsedModel, compilation: Compilation) -> None:
@@ -187,8 +176,9 @@ def _blame_contract(graph: Graph, reader: ParsedModel, compilation: Compilation)
                 )
 
 
-def _located(problem: Problem, places: Callable[[Problem], list[Location]]) -> ProjectError:
-    first, *callers = places(problem)
+def _located(graph: Graph, scope: Scope, sql: str, problem: Problem) -> ProjectError:
+    """A problem at the lines of the template that it comes from."""
+    first, *callers = graph.parser.origin(scope, sql, problem.offset or 0)
     message = problem.message + (f" (called from {callers[0]})" if callers else "")
     return ProjectError(message, first, problem.hint)
 
@@ -209,7 +199,7 @@ def _compile_test(graph: Graph, known: dict[str, Columns | None], test: nodes.Da
     parts = ["test", test.text, test.test, test.arguments, test.column, test.config.where]
     compiled = graph.parser.keep([*parts, test.name, relations, tables], CompiledSql, make)
     for problem in (*compiled.outline.problems, *compiled.outline.clocks):
-        raise _located(problem, lambda p: _origin_in_test(graph, test, compiled.sql, p))
+        raise _located(graph, _scope_of_test(graph, test), compiled.sql, problem)
     return compiled.sql
 
 
@@ -222,8 +212,7 @@ def render_test(
     """The test's SELECT: the rows that are wrong."""
     scope = _scope_of_test(graph, test, catalog)
     if test.file:
-        sql = graph.parser.render(test.text, test.file, scope, facts)
-        return sql.strip().removesuffix(";").rstrip()
+        return graph.parser.sql(scope, facts)
     names = names_of(graph.project, graph.parser.library, scope, facts or Facts())
     macro = f"test_{test.test}"
     if test.test not in graph.parser.library.tests:
@@ -245,18 +234,10 @@ def render_test(
         raise ProjectError(f"the test `{test.test}` {said}", place(test, ""), error.hint) from None
 
 
-def _scope_of_test(graph: Graph, test: nodes.DataTest, catalog: Catalog | None) -> Scope:
+def _scope_of_test(graph: Graph, test: nodes.DataTest, catalog: Catalog | None = None) -> Scope:
     this = graph.relations[test.attached] if test.attached else Relation("main", test.name)
-    shape = nodes.DataTestConfig
-    return Scope(graph.ref, graph.source, this, test.name, {}, shape, catalog=catalog)
-
-
-def _origin_in_test(
-    graph: Graph, test: nodes.DataTest, sql: str, problem: Problem
-) -> list[Location]:
-    assert test.file
-    scope = _scope_of_test(graph, test, None)
-    return graph.parser.origin(test.text, test.file, scope, sql, problem.offset or 0)
+    scope = nothing_behind(test)
+    return replace(scope, ref=graph.ref, source=graph.source, this=this, catalog=catalog)
 
 
 def _check_arguments(test: nodes.DataTest, takes: tuple[str, ...] | None) -> None:
@@ -284,7 +265,7 @@ def _from_yaml(
     if not isinstance(value, str) or "{{" not in value or test.origin is None:
         return value
     try:
-        return graph.parser.render(value, test.origin.path, scope, facts)
+        return graph.parser.render(replace(scope, text=value, path=test.origin.path), facts)
     except ProjectError as error:
         error.location = said_at(test, key)
         raise

@@ -8,6 +8,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -55,18 +56,20 @@ class Facts(Struct):
 
 
 class Scope(Struct, frozen=True):
-    """What surrounds the template of one node.
+    """The template of one node, the `text` in `path`, and what surrounds it.
 
     `ref` and `source` turn names into relations; `this` is the node's own relation; `config` is
     what folders and YAML say, `shape` what `config(…)` may say. `variables` and `macros` replace
     those of the project in unit tests.
     """
 
+    text: str
+    path: Path
     ref: Callable[[str | None, str], Relation]
     source: Callable[[str, str], Relation]
     this: Relation
     name: str
-    config: dict[str, Any]
+    config: dict[str, Any] = {}
     shape: type[Struct] = ModelConfig
     variables: dict[str, Any] = {}
     macros: dict[str, Any] = {}

@@ -21,6 +21,7 @@ def show_node(session: Session, graph: Graph, node: str, limit: int) -> Table:
 
 def show_query(session: Session, graph: Graph, text: str, as_of: datetime, limit: int) -> Table:
     """Rows of a query that may use Jinja."""
-    scope = Scope(graph.ref, graph.source, Relation("main", "inline"), "inline", {})
-    sql = graph.parser.render(text, Path("--inline"), scope).strip().rstrip(";")
-    return session.query(f"select * from (\n{at(sql, as_of)}\n) limit {limit}")
+    this = Relation("main", "inline")
+    scope = Scope(text, Path("--inline"), graph.ref, graph.source, this, "inline")
+    sql = at(graph.parser.sql(scope), as_of)
+    return session.query(f"select * from (\n{sql}\n) limit {limit}")
