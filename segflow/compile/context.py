@@ -104,26 +104,10 @@ def names_of(project: Project, library: Library, scope: Scope, facts: Facts) -> 
         "tojson": json.dumps,
         "fromjson": json.loads,
     }
-    return _NamesThatNotice(own, library, scope.macros, asked)
-
-
-class _NamesThatNotice(Names):
-    """`execute` tells a template whether it may ask the database: reading it counts as asking."""
-
-    def __init__(
-        self, own: dict[str, Any], library: Library, macros: dict[str, Any], asked: "_Asked"
-    ):
-        super().__init__(own, library, macros)
-        self._asked = asked
-        self["adapter"] = _Adapter(self, asked)
-
-    def __contains__(self, name: object) -> bool:
-        return name == "execute" or super().__contains__(name)
-
-    def __missing__(self, name: str) -> Any:
-        if name == "execute":
-            return self._asked.catalog("execute") is not None
-        return super().__missing__(name)
+    # Reading `execute` counts as asking.
+    names = Names(own, library, scope.macros, lambda: asked.catalog("execute") is not None)
+    names["adapter"] = _Adapter(names, asked)
+    return names
 
 
 def _relations(scope: Scope, facts: Facts) -> dict[str, Any]:
