@@ -13,7 +13,7 @@ from segflow.build.runner import Watch
 from segflow.build.steps import Result
 from segflow.cli import answers, preview
 from segflow.cli.invocation import Invocation, cli, command
-from segflow.cli.output import Log, as_json, emptiness, results_of, table
+from segflow.cli.output import as_json, emptiness, logged, results_of, table
 from segflow.cli.starter import copy_starter
 from segflow.compile.selection import select, select_with_tests
 from segflow.errors import ProjectError
@@ -32,9 +32,9 @@ _RUN = (*_EVERY, *_CHOICE, "as_of", *_BUILD)
 def _build(invocation: Invocation, flow: Callable[[Compiled, Options, Watch], Report]) -> int:
     """Build something, with progress on the screen and in the log."""
     compiled = invocation.compiled()
-    log = Log(compiled.project.target_path / "segflow.log", invocation.command)
-    with invocation.screen.progress() as watch, log:
-        report = flow(compiled, invocation.options, log.also(watch))
+    path = compiled.project.target_path / "segflow.log"
+    with invocation.screen.progress() as watch:
+        report = flow(compiled, invocation.options, logged(path, invocation.command, watch))
     return _finish(invocation, compiled, report)
 
 

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import sys
 from pathlib import Path
-from typing import TextIO
 
 from msgspec import Struct
 
@@ -40,34 +39,30 @@ def read_header(path: Path, delimiter: str, cache: Cache) -> tuple[tuple[str, ..
 
 def _look_through(path: Path, delimiter: str) -> Findings:
     csv.field_size_limit(sys.maxsize)
+    line = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            return _look_at(lines, delimiter)
+            reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+            header = tuple(cell.strip() for cell in next(reader, ()))
+            message = _wrong_header(header)
+            if message:
+                return Findings(message=message)
+            line = reader.line_num + 1
+            for row in reader:
+                if row and len(row) != len(header):
+                    cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
+                    message = f"the row has {cells}, the header {len(header)}"
+                    hint = f"every column has a cell, an empty one too: a{delimiter}{delimiter}c"
+                    if len(row) > len(header):
+                        hint = f"put a cell that holds a `{delimiter}` in double quotes"
+                    return Findings(message=message, line=line, hint=hint)
+                line = reader.line_num + 1
+    except csv.Error as error:
+        return Findings(message=f"broken CSV: {error}", line=line)
     except UnicodeDecodeError:
         # Reading it whole says at which line.
         documents.read(path)
         raise
-
-
-def _look_at(lines: TextIO, delimiter: str) -> Findings:
-    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
-    line = 1
-    try:
-        header = tuple(cell.strip() for cell in next(reader, ()))
-        message = _wrong_header(header)
-        if message:
-            return Findings(message=message)
-        line = reader.line_num + 1
-        for row in reader:
-            if row and len(row) != len(header):
-                message = f"the row has {_cells(len(row))}, the header {len(header)}"
-                hint = f"every column has a cell, an empty one too: a{delimiter}{delimiter}c"
-                if len(row) > len(header):
-                    hint = f"put a cell that holds a `{delimiter}` in double quotes"
-                return Findings(message=message, line=line, hint=hint)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        return Findings(message=f"broken CSV: {error}", line=line)
     return Findings(header)
 
 
@@ -82,7 +77,3 @@ def _wrong_header(header: tuple[str, ...]) -> str | None:
             return f"two columns are named `{name}`"
         seen.add(name.lower())
     return None
-
-
-def _cells(count: int) -> str:
-    return f"{count} cell" if count == 1 else f"{count} cells"
