@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from segflow import __version__
-from segflow.compile.compiler import Compilation
-from segflow.compile.fingerprints import fingerprint
+from segflow.compile.compiler import Compilation, fingerprint
 from segflow.compile.graph import Graph
 from segflow.project import nodes
 from segflow.project.load import Project

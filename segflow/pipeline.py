@@ -21,10 +21,9 @@ from segflow.build.runner import Watch, run_plan, test_published
 from segflow.build.steps import Execution, Result
 from segflow.build.workspace import locked, open_engine, private_copy, published
 from segflow.compile import findings
-from segflow.compile.compiler import Compilation, compile_graph
+from segflow.compile.compiler import Compilation, compile_graph, fingerprint
 from segflow.compile.connecting import build_graph
 from segflow.compile.definitions import Definitions
-from segflow.compile.fingerprints import fingerprint
 from segflow.compile.graph import Graph
 from segflow.compile.relations import at
 from segflow.compile.selection import select, select_with_tests, with_tests

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from segflow.compile.compiler import Compilation
-from segflow.compile.fingerprints import fingerprint
+from segflow.compile.compiler import Compilation, fingerprint
 from segflow.compile.graph import Graph
 
 Kind = Literal["new", "columns", "logic", "text", "renamed", "removed"]

@@ -1,8 +1,10 @@
 """A `Graph` in, compiled SQL out, checked as far as can be without a database."""
 
+import hashlib
 import re
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -81,6 +83,39 @@ def recompiled(graph: Graph, compilation: Compilation, node: str) -> Compilation
 
 def _headers(graph: Graph) -> dict[str, Columns | None]:
     return {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
+
+
+# ── fingerprints ─────────────────────────────────────────────────────────────────────────────
+
+
+def fingerprint(graph: Graph, compilation: Compilation, node: str) -> str:
+    """Changes when the definition of a node does, or of anything that it reads.
+
+    Comments and formatting do not count, the moment of a run neither: compiled SQL holds a
+    placeholder. Vars and macros count through the SQL that they become, seeds by their content,
+    sources by name.
+    """
+    found = compilation.fingerprints
+    if not found:
+        for each in graph.order:
+            made_of = (
+                _made_of(graph, compilation, each),
+                sorted(found[p] for p in graph.parents[each]),
+            )
+            found[each] = hashlib.blake2b(repr(made_of).encode(), digest_size=8).hexdigest()
+    return found[node]
+
+
+def _made_of(graph: Graph, compilation: Compilation, node: str) -> object:
+    said = graph.nodes[node]
+    if node in graph.models:
+        config = graph.models[node].config
+        joined_by = (config.unique_key, config.incremental_strategy, config.on_schema_change)
+        is_joined = config.materialized == "incremental"
+        return compilation.models[node].outline.digest, joined_by if is_joined else ()
+    if isinstance(said, nodes.Seed):
+        return said.digest, msgspec.json.encode(said.config)
+    return node
 
 
 # ── models ────────────────────────────────────────────────────────────────────────────────────

@@ -24,7 +24,7 @@ from segflow.project.config import (
 from segflow.project.files import below
 from segflow.project.folders import Folders
 from segflow.project.nodes import Node, Purpose
-from segflow.project.reader import Contents, Reader, Surroundings
+from segflow.project.reader import Contents, Reader
 
 _VAR = re.compile(r"\bvar\(\s*['\"]([^'\"]+)['\"]")
 _WITH_VARS = (".sql", ".yml", ".yaml")
@@ -45,9 +45,6 @@ class Project(Contents):
     root: Path
     packages: tuple[Package, ...]
     target: Target
-    vars: dict[str, Any]
-    environment: Environment
-    cache: Cache
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -150,8 +147,7 @@ def _read(project: Project) -> None:
         names[package.name] = package
         is_own = package is project.packages[0]
         folders = (above,) if is_own else (Folders(package, environment, variables), above)
-        around = Surroundings(folders, variables, environment, project.cache)
-        Reader(package, around, project).read()
+        Reader(package, folders, project).read()
     project.warnings += above.misspelt()
 
 

@@ -1,13 +1,13 @@
 """One package's files in, its nodes out: YAML, SQL and CSV read and typed, nothing rendered."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from segflow.errors import ProjectError, did_you_mean
 from segflow.project import documents, files, nodes, tests
@@ -18,7 +18,6 @@ from segflow.project.files import File
 from segflow.project.folders import Folders, merge
 from segflow.project.nodes import Node, Origin, tag_tuple
 from segflow.project.plain import PLAIN
-from segflow.project.seeds import read_header
 
 # What YAML describes and a file holds: the file's ending.
 _IN_FILES = {"models": ".sql", "seeds": ".csv", "data_tests": ".sql"}
@@ -26,11 +25,14 @@ _IN_FILES = {"models": ".sql", "seeds": ".csv", "data_tests": ".sql"}
 
 @dataclass(kw_only=True)
 class Contents:
-    """The nodes that packages hold, and the `files` that say so.
+    """The nodes that packages hold, the `files` that say so, and what these are read with.
 
     `disabled` are the ids of those that are switched off.
     """
 
+    vars: dict[str, Any]
+    environment: Environment
+    cache: Cache
     models: list[nodes.Model] = field(default_factory=list)
     seeds: list[nodes.Seed] = field(default_factory=list)
     sources: list[nodes.Source] = field(default_factory=list)
@@ -47,21 +49,12 @@ class Contents:
     files: list[Path] = field(default_factory=list)
 
 
-class Surroundings(Struct, frozen=True):
-    """What a package is read with. `folders` are its own segflow.yml's, then the project's."""
-
-    folders: tuple[Folders, ...]
-    variables: Mapping[str, Any]
-    environment: Environment
-    cache: Cache
-
-
 class Reader:
-    """Reads one package into `contents`."""
+    """Reads one package into `contents`; `folders` are those of its own segflow.yml first."""
 
-    def __init__(self, package: Package, surroundings: Surroundings, contents: Contents):
+    def __init__(self, package: Package, folders: tuple[Folders, ...], contents: Contents):
         self.package, self.file = package, package.file
-        self.around, self.contents = surroundings, contents
+        self.folders, self.contents = folders, contents
         # What YAML says of models, seeds and singular tests, until their files are read.
         self.said: dict[str, dict[str, tuple[Any, Origin]]] = {k: {} for k in _IN_FILES}
 
@@ -98,7 +91,7 @@ class Reader:
         def make() -> said_as.Properties:
             return documents.decode(documents.parse(text, path), said_as.Properties, path)
 
-        read = self.around.cache.get(["yaml", text], said_as.Properties, make)
+        read = self.contents.cache.get(["yaml", text], said_as.Properties, make)
         for kind, found in self.said.items():
             for index, item in enumerate(getattr(read, kind)):
                 origin = Origin(path, f"$.{kind}[{index}]")
@@ -134,7 +127,7 @@ class Reader:
     def _layers(self, kind: str, file: File, *names: str) -> dict[str, Any]:
         """Config of a node from its folders: its package's own, then the project's."""
         config: dict[str, Any] = {}
-        for folders in self.around.folders:
+        for folders in self.folders:
             place = (self.package.name, *file.folders, *names)
             config = merge(config, folders.config(kind, place))
         return config
@@ -200,7 +193,7 @@ class Reader:
             raise ProjectError(
                 "a delimiter is one character", at.location(".config.delimiter"), "as in `;`"
             )
-        header, digest = read_header(file.path, config.delimiter, self.around.cache)
+        header, digest = files.read_header(file.path, config.delimiter, self.contents.cache)
         for column in config.column_types:
             if column not in header:
                 raise ProjectError(
@@ -286,8 +279,8 @@ class Reader:
                     continue
                 text = str(value)
                 if "{{" in text:
-                    where, around = origin.location(below), self.around
-                    text = str(around.environment.fill(text, where, around.variables, False))
+                    fill, where = self.contents.environment.fill, origin.location(below)
+                    text = str(fill(text, where, self.contents.vars, secret=False))
                 text = text.replace("{name}", identifier).replace("{identifier}", identifier)
                 return files.readable(self.package.home, text)
         return None
