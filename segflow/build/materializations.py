@@ -1,6 +1,6 @@
 """One node and its SELECT in, a table or view out: how each materialization is made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from segflow.compile.relations import Relation, literal, quoted
@@ -77,25 +77,27 @@ def evaluate(session: Session, segment: str, sql: str) -> int:
 
 
 def check_contract(
-    declared: tuple[ColumnProperties, ...], found: list[Column], types: Mapping[str, str]
+    session: Session, declared: tuple[ColumnProperties, ...], found: list[Column]
 ) -> None:
     """Compare the columns of a SELECT with those that its contract names.
-
-    Args:
-        types: the engine's own spelling of each declared type, as `text` is `VARCHAR`.
 
     Raises:
         StepError: one is missing, too many, or of another type.
     """
+    typed = [column for column in declared if column.data_type]
+    casts = ", ".join(f"cast(null as {column.data_type})" for column in typed)
+    # As the engine spells them: `text` is `VARCHAR`.
+    kinds = [kind for _, kind in session.columns(f"select {casts}")] if typed else []
+    wanted = {column.name.lower(): kind for column, kind in zip(typed, kinds, strict=True)}
     have = {name.lower(): kind for name, kind in found}
-    promised = {column.name.lower(): column for column in declared}
+    promised = {column.name.lower() for column in declared}
     problems = []
-    for name, column in promised.items():
+    for name in (column.name.lower() for column in declared):
         if name not in have:
-            near = did_you_mean(name, have.keys() - promised.keys())
+            near = did_you_mean(name, have.keys() - promised)
             problems.append(f"`{name}` is missing" + (f" ({near})" if near else ""))
-        elif column.data_type and have[name] != types[column.data_type]:
-            problems.append(f"`{name}` is {have[name]}, not {types[column.data_type]}")
+        elif have[name] != wanted.get(name, have[name]):
+            problems.append(f"`{name}` is {have[name]}, not {wanted[name]}")
     problems += [f"`{name}` is not in the contract" for name in have if name not in promised]
     if problems:
         raise StepError(f"the contract is broken: {'; '.join(problems)}")

@@ -52,8 +52,7 @@ class Execution:
 
     `stale` are the columns that are not up to date, by node: those that an earlier run left so, and
     those that this one does. `standing` says what there is, `table` or `view`, by schema and name
-    in lower case; `described` which columns it has; `types` how the engine spells the types that
-    contracts name.
+    in lower case; `described` which columns it has.
     """
 
     engine: Engine
@@ -65,7 +64,6 @@ class Execution:
     log: Callable[[str], None] = lambda _: None
     stale: dict[str, Stale] = field(default_factory=dict)
     standing: dict[tuple[str, str], str] = field(default_factory=dict)
-    types: dict[str, str] = field(default_factory=dict)
     described: dict[Relation, list[Column]] = field(default_factory=dict)
 
     def stands(self, relation: Relation) -> str | None:
@@ -237,8 +235,7 @@ def _check_columns(session: Session, execution: Execution, model: ParsedModel, s
         return
     columns = session.columns(sql)
     if model.config.contract.enforced:
-        declared = model.model.columns
-        making.check_contract(declared, columns, _types(session, execution, declared))
+        making.check_contract(session, model.model.columns, columns)
     contacts = execution.graph.relations.get(str(execution.graph.find(CONTACTS)))
     if model.is_segment and contacts and execution.stands(contacts):
         key, wanted = _key_type(columns), _key_type(execution.columns(session, contacts))
@@ -248,18 +245,6 @@ def _check_columns(session: Session, execution: Execution, model: ParsedModel, s
 
 def _key_type(columns: list[Column]) -> str | None:
     return next((kind for name, kind in columns if name.lower() == "contact_id"), None)
-
-
-def _types(
-    session: Session, execution: Execution, declared: tuple[nodes.ColumnProperties, ...]
-) -> dict[str, str]:
-    """The engine's spelling of each declared type."""
-    new = [c.data_type for c in declared if c.data_type and c.data_type not in execution.types]
-    if new:
-        casts = ", ".join(f"cast(null as {kind})" for kind in new)
-        found = session.columns(f"select {casts}")
-        execution.types.update(zip(new, (kind for _, kind in found), strict=True))
-    return execution.types
 
 
 def _count(session: Session, relation: Relation, kind: str) -> int | None:

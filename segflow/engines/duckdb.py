@@ -46,7 +46,6 @@ class DuckDB:
         self._threads = threads
         self._building = False
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._cursors: set[duckdb.DuckDBPyConnection] = set()
 
     @property
     def location(self) -> Path:
@@ -102,12 +101,10 @@ class DuckDB:
             self._connect(self._path, "READ_ONLY")
         assert self._connection is not None
         cursor = self._connection.cursor()
-        self._cursors.add(cursor)
         try:
             cursor.execute("USE db")
             yield DuckDBSession(cursor)
         finally:
-            self._cursors.discard(cursor)
             cursor.close()
 
     def abandon_run(self) -> bool:
@@ -155,9 +152,6 @@ class DuckDB:
         }
 
     def _close(self) -> None:
-        for cursor in list(self._cursors):
-            cursor.close()
-        self._cursors.clear()
         if self._connection is not None:
             try:
                 self._connection.execute("USE memory")
