@@ -1,6 +1,5 @@
 """One node and its SELECT in, a table or view out: how each materialization is made."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from segflow.compile.relations import Relation, literal, quoted
@@ -131,11 +130,25 @@ def _merge_in(session: Session, build: Build) -> None:
         raise StepError(
             f"the strategy `{strategy}` needs a unique_key", hint="config(unique_key='…')"
         )
-    name = quoted(f"new__{build.relation.identifier}")
-    session.execute(f"create or replace temp table {name} as\n{build.sql}")
-    columns = _columns_to_write(session, build, name)
-    _STRATEGIES[strategy](session, str(build.relation), name, columns, [quoted(k) for k in keys])
-    session.execute(f"drop table {name}")
+    relation, new = build.relation, quoted(f"new__{build.relation.identifier}")
+    session.execute(f"create or replace temp table {new} as\n{build.sql}")
+    columns = _columns_to_write(session, build, new)
+    names, listed = [quoted(key) for key in keys], ", ".join(columns)
+    same = " and ".join(f"old.{key} = new.{key}" for key in names)
+    if strategy == "merge":
+        others = [f"{column} = new.{column}" for column in columns if column not in names]
+        matched = f"when matched then update set {', '.join(others)} " if others else ""
+        values = ", ".join(f"new.{column}" for column in columns)
+        session.execute(
+            f"merge into {relation} as old using {new} as new on ({same}) {matched}"
+            f"when not matched then insert ({listed}) values ({values})"
+        )
+    else:
+        if strategy == "delete+insert":
+            fresh = f"(select distinct {', '.join(names)} from {new}) as new"
+            session.execute(f"delete from {relation} as old using {fresh} where {same}")
+        session.execute(f"insert into {relation} ({listed}) select {listed} from {new}")
+    session.execute(f"drop table {new}")
 
 
 def _columns_to_write(session: Session, build: Build, new: str) -> list[str]:
@@ -169,37 +182,3 @@ def _columns_to_write(session: Session, build: Build, new: str) -> list[str]:
             )
         return [quoted(name) for name in fresh if name in old]
     return [quoted(name) for name in fresh]
-
-
-def _append(session: Session, relation: str, new: str, columns: list[str], keys: list[str]) -> None:
-    listed = ", ".join(columns)
-    session.execute(f"insert into {relation} ({listed}) select {listed} from {new}")
-
-
-def _delete_insert(
-    session: Session, relation: str, new: str, columns: list[str], keys: list[str]
-) -> None:
-    same = " and ".join(f"old.{key} = fresh.{key}" for key in keys)
-    fresh = f"(select distinct {', '.join(keys)} from {new}) as fresh"
-    session.execute(f"delete from {relation} as old using {fresh} where {same}")
-    _append(session, relation, new, columns, keys)
-
-
-def _merge(session: Session, relation: str, new: str, columns: list[str], keys: list[str]) -> None:
-    on = " and ".join(f"old.{key} = new.{key}" for key in keys)
-    others = [column for column in columns if column not in keys]
-    update = ", ".join(f"{column} = new.{column}" for column in others)
-    listed = ", ".join(columns)
-    values = ", ".join(f"new.{column}" for column in columns)
-    matched = f"when matched then update set {update} " if others else ""
-    session.execute(
-        f"merge into {relation} as old using {new} as new on ({on}) {matched}"
-        f"when not matched then insert ({listed}) values ({values})"
-    )
-
-
-_STRATEGIES: dict[str, Callable[[Session, str, str, list[str], list[str]], None]] = {
-    "append": _append,
-    "delete+insert": _delete_insert,
-    "merge": _merge,
-}

@@ -126,7 +126,9 @@ def _summary(report: Report) -> Iterator[str]:
     yield from _nodes(report)
     yield from _segments(report)
     yield from _audiences(report)
-    yield from _warnings(report)
+    if report.warnings:
+        yield ""
+    yield from (f"[yellow]warning[/]  {escape(text)}" for text in report.warnings)
     yield ""
     segments = sum(r.seconds for r in report.results if r.kind == "segment")
     models = sum(r.seconds for r in report.results if r.kind in ("seed", "model", "source"))
@@ -230,12 +232,6 @@ def _why(built: Built) -> str:
         return "its segments have no members"
     reasons = [f"{count:,} {_REASONS.get(name, name)}" for name, count in built.held.items()]
     return f"of {built.candidates:,} members: {', '.join(reasons)}"
-
-
-def _warnings(report: Report) -> Iterator[str]:
-    if report.warnings:
-        yield ""
-        yield from (f"[yellow]warning[/]  {escape(text)}" for text in report.warnings)
 
 
 def _ending(report: Report) -> Iterator[str]:

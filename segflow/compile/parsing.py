@@ -70,9 +70,10 @@ class Parser:
 
     def keep(self, parts: list[Any], shape: type[R], make: Callable[[], R]) -> R:
         """What follows from `parts`, from every macro and var, and from the variables it read."""
+        get = self.project.environment.get
         parts = [*parts, self._context]
         found = self.project.cache.get(parts, shape, make)
-        while (now := self._now(found.env)) != found.env:
+        while (now := {name: digest(get(name)) for name in found.env}) != found.env:
             parts = [*parts, now]
             found = self.project.cache.get(parts, shape, make)
         return found
@@ -125,9 +126,6 @@ class Parser:
         word = re.match(r"\w+", sql[offset:])
         line = find_line(scope.text, rf"\b{word[0]}\b") if word else 1
         return [Location(scope.path, line)]
-
-    def _now(self, env: dict[str, str]) -> dict[str, str]:
-        return {name: digest(self.project.environment.get(name)) for name in env}
 
 
 def nothing_behind(node: Model | DataTest) -> Scope:

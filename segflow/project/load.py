@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import documents
@@ -17,7 +17,7 @@ from segflow.project.config import (
     Environment,
     Package,
     ProjectFile,
-    TargetProperties,
+    Target,
     choose_target,
     read_package,
 )
@@ -28,14 +28,6 @@ from segflow.project.reader import Contents, Reader
 
 _VAR = re.compile(r"\bvar\(\s*['\"]([^'\"]+)['\"]")
 _WITH_VARS = (".sql", ".yml", ".yaml")
-
-
-class Target(Struct, frozen=True):
-    """Where a run writes. `settings` are the engine's own keys, still with env_var inside."""
-
-    name: str
-    properties: TargetProperties
-    settings: dict[str, Any]
 
 
 @dataclass(kw_only=True)
@@ -89,9 +81,6 @@ def load(
             structs.replace(package, home=home / os.path.relpath(package.root, root))
             for package in packages
         )
-    name, properties = choose_target(packages[0], target)
-    known = set(TargetProperties.__struct_fields__)
-    settings = {k: v for k, v in packages[0].file.targets[name].items() if k not in known}
     merged: dict[str, Any] = {}
     for package in reversed(packages):
         merged.update(package.file.vars)
@@ -99,7 +88,7 @@ def load(
     project = Project(
         root=root,
         packages=packages,
-        target=Target(name, properties, settings),
+        target=choose_target(packages[0], target),
         vars=merged,
         environment=environment or Environment(),
         cache=Cache(root / packages[0].file.target_path / "cache.msgpack"),

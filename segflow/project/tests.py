@@ -77,11 +77,9 @@ def _test(
 
 
 def _parts(entry: Any, at: Origin) -> tuple[str, dict[str, Any]]:
-    """A test's name and what is said of it; dbt also takes `{test_name: unique, …}`."""
+    """A test's name and what is said of it."""
     if isinstance(entry, str):
         return entry, {}
-    if isinstance(entry, dict) and isinstance(entry.get("test_name"), str):
-        return entry["test_name"], {k: v for k, v in entry.items() if k != "test_name"}
     if isinstance(entry, dict) and len(entry) == 1 and all(isinstance(key, str) for key in entry):
         test, said = next(iter(entry.items()))
         return test, _mapping(said, at, f".{test}")
