@@ -25,7 +25,7 @@ from segflow import errors, pipeline
 from segflow.build.workspace import open_engine, published
 from segflow.cli.commands import cli
 from segflow.compile import selection
-from segflow.compile.context import Facts, Scope, names_of
+from segflow.compile.names import Facts, Scope, names_of
 from segflow.compile.relations import Relation
 from segflow.destinations.file import FileSettings
 from segflow.engines.duckdb import DuckDBSettings

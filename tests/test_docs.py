@@ -21,7 +21,7 @@ from msgspec import inspect as shapes
 from segflow.cli.commands import cli
 from segflow.cli.main import join_lists
 from segflow.compile import selection
-from segflow.compile.context import Facts, Scope, names_of
+from segflow.compile.names import Facts, Scope, names_of
 from segflow.compile.relations import Relation
 from segflow.pipeline import compile_project
 from segflow.project import nodes, properties

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from segflow.compile import checks
 from segflow.compile.connecting import said_at
-from segflow.compile.context import Catalog, Facts, Scope, names_of
 from segflow.compile.graph import Graph, reference
+from segflow.compile.names import Catalog, Facts, Scope, names_of
 from segflow.compile.outlines import Columns, Outline, Problem, lowered, outline
 from segflow.compile.parsing import ParsedModel, nothing_behind
 from segflow.compile.relations import Relation

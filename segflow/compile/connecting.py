@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from segflow.compile.context import Facts
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph, Reference, reference
 from segflow.compile.library import Library
+from segflow.compile.names import Facts
 from segflow.compile.parsing import Parser, nothing_behind
 from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, did_you_mean

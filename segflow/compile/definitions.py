@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from segflow.compile.compiler import Compilation
-from segflow.compile.context import digest
 from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.names import digest
 from segflow.compile.outlines import Columns, lowered
 
 if TYPE_CHECKING:

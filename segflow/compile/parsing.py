@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from segflow.compile.context import Facts, Scope, digest, names_of
 from segflow.compile.library import Library, Marks, find_line
+from segflow.compile.names import Facts, Scope, digest, names_of
 from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, SegflowError
 from segflow.project import documents, nodes

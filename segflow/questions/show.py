@@ -3,8 +3,8 @@
 from datetime import datetime
 from pathlib import Path
 
-from segflow.compile.context import Scope
 from segflow.compile.graph import Graph
+from segflow.compile.names import Scope
 from segflow.compile.relations import Relation, at
 from segflow.engines.base import Row, Session
 from segflow.errors import ProjectError
