@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from segflow import artifacts, journal
-from segflow.audiences import deliveries, history
+from segflow.audiences import deliveries, exposures, history
 from segflow.audiences.backfill import backfill as write_anew
 from segflow.audiences.clauses import write_clauses
 from segflow.audiences.membership import Evaluation
@@ -66,6 +66,11 @@ def compile_loaded(project: Project) -> Compiled:
     compilation.warnings += found.warnings
     compilation.notes += found.notes
     deliveries.check_destinations(project)
+    if project.messages:
+        # Only payloads are read with Jinja where every template is in the cache.
+        from segflow.compile.payloads import check_columns
+
+        check_columns(graph, compilation)
     return Compiled(project, graph, compilation)
 
 
@@ -152,9 +157,11 @@ def retry(compiled: Compiled, options: Options, watch: Watch) -> Report:
     with locked(engine.location, options.command):
         with published(engine) as session:
             left = journal.left_behind(session) & graph.nodes.keys()
-        # User types are sent while a segment is held back, and once more when it has caught up.
+        # These are sent while something in them is held back, and once more when it has caught up.
         for audience in compiled.project.audiences:
-            if audience.user_types and left.intersection(graph.parents[audience.id]):
+            if (audience.user_types or audience.messages) and left.intersection(
+                graph.parents[audience.id]
+            ):
                 left.add(audience.id)
         if not left:
             return replace(_report(compiled, options), warnings=["nothing was left behind"])
@@ -211,6 +218,8 @@ def build_copy(
         journal.prepare(session)
         history.rename(session, graph, plan.segments)
         history.check_clock(session, plan.segments, report.as_of)
+        if plan.messages:
+            exposures.check_clock(session, report.as_of)
         _check_outside(session, graph, plan, report.as_of)
         stale = {n: s for n, s in journal.stale(session).items() if n in graph.nodes}
         report.run = journal.next_run(session)

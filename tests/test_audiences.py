@@ -246,7 +246,7 @@ PERSON = st.tuples(IDS | st.none(), MAILS, YES_NO)
 STATEMENT = st.tuples(
     IDS | st.just("ghost") | st.none(),
     st.sampled_from(["email", "desk", None]),
-    st.sampled_from(["marketing", "service", None]),
+    st.sampled_from(["marketing", "service", "profiling", None]),
     YES_NO,
 )
 SEGMENTS = st.fixed_dictionaries(
@@ -321,6 +321,9 @@ def expected(
     for one, channel, purpose, yes in statements:
         if channel == "email" and purpose == "marketing":
             said[one] = said.get(one, True) and yes is True
+    for one, _, purpose, yes in statements:
+        if purpose == "profiling" and yes is not True:
+            said[one] = False
 
     def reason(one: str) -> str | None:
         if one in segments["out"]:
@@ -332,7 +335,7 @@ def expected(
         others = [other for other in address if address[other] == address[one]]
         if reachable[one] is not True or any(reachable[other] is False for other in others):
             return "unreachable"
-        if any(other in segments["gate"] for other in others):
+        if basis != "contract" and any(other in segments["gate"] for other in others):
             return "suppressed"
         refused = basis != "contract" and any(said.get(other) is False for other in others)
         if refused or (basis == "consent" and one not in said):

@@ -9,19 +9,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from segflow.audiences.guards import Change, Watched
-from segflow.audiences.permission import ADDRESS, HELD, asks_consent, permission_sql
+from segflow.audiences.history import listed
+from segflow.audiences.permission import ADDRESS, HELD, permission_sql, suppressing
+from segflow.compile.checks import payload_columns
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph
 from segflow.compile.lineage import Stale, roots_of
 from segflow.compile.outlines import ROWS
 from segflow.compile.relations import Relation, literal, quoted
 from segflow.engines.base import SCRATCH, Session
 from segflow.errors import StepError
-from segflow.project.nodes import Audience
+from segflow.project.nodes import Audience, Purpose
 
 SCHEMA = "audiences"
+_MESSAGES = "messages"
 
 # Columns of candidates beside the audience's own; names that no tool has by chance.
 _CONTACT, _KEY, _PLACE = '"its contact"', '"its key"', '"its place"'
+
+# Messages were decided on with all that their own purposes ask.
+_DECIDED = Purpose(name="", package="", path="", basis="contract")
 
 # Tables with the names of their columns in lower case, by alias.
 Tables = dict[str, tuple[str, set[str]]]
@@ -50,14 +56,17 @@ def roots_behind(
 ) -> frozenset[str]:
     """The failed nodes on whose account an audience is held back: it reads columns from there.
 
-    User types are sent even where a segment is held back: its last membership stands in them.
+    User types are sent even where a segment is held back: its last membership stands in them; live
+    messages, too, since what could not be decided stays as it was.
     """
     channel = next(c for c in graph.project.channels if c.name == audience.channel)
     purpose = next(p for p in graph.project.purposes if p.name == audience.purpose)
     contacts = str(graph.find(CONTACTS))
-    read = [str(graph.find(CONSENTS))] if asks_consent(channel, purpose) else []
-    if not audience.user_types:
-        names = (*audience.segments, *audience.exclude, *channel.suppress)
+    asks = audience.segments and not purpose.is_contract
+    read = [str(graph.find(CONSENTS))] if asks else []
+    if audience.segments:
+        suppress = suppressing(channel, purpose, audience.goal)
+        names = (*audience.segments, *audience.exclude, *suppress)
         read += [graph.segments[name].id for name in names]
     roots = roots_of(*(stale[node] for node in read if node in stale))
     if roots or contacts not in stale:
@@ -129,6 +138,8 @@ def _candidates(session: Session, graph: Graph, audience: Audience) -> str:
     """A SELECT with one row per candidate: the audience's columns, and HELD with the reason."""
     channel = next(c for c in graph.project.channels if c.name == audience.channel)
     purpose = next(p for p in graph.project.purposes if p.name == audience.purpose)
+    if audience.messages:
+        purpose = _DECIDED
     tables = _tables(session, graph, audience)
     key, names = key_and_columns(audience)
     sources = {**dict(audience.fields), key: audience.key}
@@ -147,7 +158,7 @@ def _candidates(session: Session, graph: Graph, audience: Audience) -> str:
         f"with candidates as (select members.contact_id as {_CONTACT}, {same} as {_KEY},"
         f" {_reason(audience, values[key])} as {HELD}, {selected}"
         f" from ({_members(audience)}) as members"
-        f" left join ({permission_sql(graph, channel, purpose)}) as contacts"
+        f" left join ({permission_sql(graph, channel, purpose, audience.goal)}) as contacts"
         f" on members.contact_id = contacts.contact_id{joins}{_exclusion(audience)}),"
         f" shared as (select {_KEY} from candidates where {HELD} is null"
         f" group by {_KEY} having count(*) > 1),"
@@ -174,8 +185,19 @@ def _reason(audience: Audience, key: str) -> str:
 def _members(audience: Audience) -> str:
     if audience.user_types:
         return "select contact_id from segments.user_types"
+    if audience.messages:
+        return f"select contact_id from {_live(audience)}"
     names = ", ".join(literal(name) for name in audience.segments)
     return f"select distinct contact_id from segments.memberships where segment in ({names})"
+
+
+def _live(audience: Audience) -> str:
+    """The live messages of an audience's channel, of those that it asks for."""
+    chosen = (
+        "" if audience.messages == ("all",) else f" and message in ({listed(audience.messages)})"
+    )
+    channel = literal(audience.channel)
+    return f"(select * from segments.next_message where channel = {channel}{chosen})"
 
 
 def _exclusion(audience: Audience) -> str:
@@ -197,11 +219,16 @@ def _tables(session: Session, graph: Graph, audience: Audience) -> Tables:
     }
     if audience.user_types:
         found["user_types"] = "segments.user_types"
+    if audience.messages:
+        found[_MESSAGES] = _live(audience)
     found[CONTACTS] = str(graph.relations[str(graph.find(CONTACTS))])
-    return {
+    tables = {
         alias: (table, {name.lower() for name, _ in session.columns(f"select * from {table}")})
         for alias, table in found.items()
     }
+    if audience.messages:
+        tables[_MESSAGES][1].update(payload_columns(graph, audience))
+    return tables
 
 
 def _value(column: str, tables: Tables, is_own: bool) -> str:
@@ -211,5 +238,8 @@ def _value(column: str, tables: Tables, is_own: bool) -> str:
         raise StepError(f"neither its segments nor its contacts have a column `{column}`")
     evidence = [alias for alias in found if alias != CONTACTS]
     chosen = [CONTACTS] if is_own and CONTACTS in found else evidence or found
-    values = ", ".join(f"{alias}.{quoted(column)}" for alias in chosen)
+    name = quoted(column)
+    if column.lower().startswith("payload.") and chosen == [_MESSAGES]:
+        name = f"payload[{literal(column[len('payload.') :])}]"
+    values = ", ".join(f"{alias}.{name}" for alias in chosen)
     return f"coalesce({values})" if len(chosen) > 1 else values

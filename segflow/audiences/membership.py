@@ -41,7 +41,7 @@ class Guarding:
     """Which changes have to wait.
 
     `windows` has the evaluated segments, each with the time within which coming and going counts as
-    flapping, as an interval.
+    flapping, as SQL.
     """
 
     windows: Mapping[str, str | None]
@@ -237,8 +237,7 @@ def _changes(session: Session, evaluated: Mapping[str, str | None], now: str) ->
     if not evaluated:
         return []
     windows = ", ".join(
-        f"({literal(name)}, {f'interval {literal(window)}' if window else 'null::interval'})"
-        for name, window in evaluated.items()
+        f"({literal(name)}, {window or 'null::interval'})" for name, window in evaluated.items()
     )
     rows = session.rows(
         f"with windows (segment, flapping) as (values {windows}), moves as ("

@@ -1,9 +1,10 @@
-"""A channel and a purpose in, SQL that says of each contact whether we can and may write out.
+"""A channel, a purpose and a goal in, SQL that says whom we can and may write to out.
 
-The rules hold for every audience, whatever its author wrote; the first that applies is the reason:
-`no_address`, `unreachable`, `suppressed` (in one of the channel's suppress segments), `no_consent`.
-Each is NULL-safe: what is not known to be true is not allowed. What one contact's address refuses,
-all contacts with that address refuse.
+The rules hold for whatever is sent, whatever its author wrote; the first that applies is the
+reason: `no_address`, `unreachable`, `suppressed` (in one of the segments that the channel does not
+write to), `no_consent`. Each is NULL-safe: what is not known to be true is not allowed. What one
+contact's address refuses, all contacts with that address refuse. Who refuses `profiling` gets only
+what is owed by contract, and that goes to every address that is good.
 """
 
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph
@@ -12,13 +13,16 @@ from segflow.project.nodes import Channel, Purpose
 
 # What `permission_sql` adds to the columns of contacts; names that no table has by chance.
 ADDRESS, HELD = '"its address"', '"held because"'
+_PROFILING = "profiling"
 
 
-def permission_sql(graph: Graph, channel: Channel, purpose: Purpose) -> str:
+def permission_sql(
+    graph: Graph, channel: Channel, purpose: Purpose, goal: str | None = None
+) -> str:
     """A SELECT of all contacts, with ADDRESS, and HELD: null where a message may go out."""
-    refused = "is not true" if purpose.basis == "consent" else "is false"
+    refused = "is not true" if channel.needs_consent and purpose.basis == "consent" else "is false"
     return (
-        f"with people as ({_people(graph, channel, purpose)}),"
+        f"with people as ({_people(graph, channel, purpose, goal)}),"
         f' refusals as (select {ADDRESS}, bool_or("is reachable" is false) as unreachable,'
         ' bool_or("is suppressed") as suppressed, bool_or("is granted" is false) as refused'
         ' from people where "is reachable" is false or "is suppressed" or "is granted" is false'
@@ -32,27 +36,30 @@ def permission_sql(graph: Graph, channel: Channel, purpose: Purpose) -> str:
     )
 
 
-def asks_consent(channel: Channel, purpose: Purpose) -> bool:
-    """Whether what contacts agreed to counts."""
-    return channel.needs_consent and purpose.basis != "contract"
+def suppressing(channel: Channel, purpose: Purpose, goal: str | None) -> list[str]:
+    """The segments that a channel does not write to for a goal."""
+    if purpose.is_contract:
+        return []
+    return [*channel.suppress, *(s for s, goals in channel.suppress_for.items() if goal in goals)]
 
 
-def _people(graph: Graph, channel: Channel, purpose: Purpose) -> str:
+def _people(graph: Graph, channel: Channel, purpose: Purpose, goal: str | None) -> str:
     """Contacts, each with its address and what is known of it by itself; null is not known."""
     address = f"trim(cast(contacts.{quoted(channel.address)} as varchar))"
     if channel.address.lower() != "contact_id":
         address = f"lower({address})"
     reachable = f"contacts.{quoted(channel.reachable)}" if channel.reachable else "true"
     suppressed, granted, joins = "false", "true", ""
-    if channel.suppress:
-        names = ", ".join(literal(name) for name in channel.suppress)
+    segments = suppressing(channel, purpose, goal)
+    if segments:
+        names = ", ".join(map(literal, segments))
         suppressed = "suppressed.contact_id is not null"
         joins += (
             " left join (select distinct contact_id from segments.memberships"
             f" where segment in ({names})) as suppressed"
             " on contacts.contact_id = suppressed.contact_id"
         )
-    if asks_consent(channel, purpose):
+    if not purpose.is_contract:
         granted = "statements.is_granted"
         joins += f" left join ({_statements(graph, channel, purpose)}) as statements"
         joins += " on contacts.contact_id = statements.contact_id"
@@ -68,9 +75,12 @@ def _statements(graph: Graph, channel: Channel, purpose: Purpose) -> str:
     """One row per contact that said yes or no; a project without consents has nobody who agreed."""
     consents = graph.find(CONSENTS)
     if consents is None:
-        return "select null as contact_id, false as is_granted limit 0"
+        return "select null as contact_id, null as is_granted limit 0"
+    profiling = f"purpose = {literal(_PROFILING)}"
+    asked = f"channel = {literal(channel.name)} and purpose = {literal(purpose.name)}"
+    granted = f"bool_and(is_granted is true) filter (where {asked})"
     return (
-        "select contact_id, bool_and(is_granted is true) as is_granted"
-        f" from {graph.relations[consents]} where channel = {literal(channel.name)}"
-        f" and purpose = {literal(purpose.name)} group by contact_id"
+        f"select contact_id, case when bool_or({profiling} and is_granted is not true) then false"
+        f" {f'else {granted} ' if channel.needs_consent else ''}end as is_granted"
+        f" from {graph.relations[consents]} where {profiling} or ({asked}) group by contact_id"
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from segflow.audiences import audiences, history, membership, user_types
 from segflow.audiences.audiences import Built
+from segflow.audiences.decisions import Decided, decide
 from segflow.audiences.guards import Change, Watched
 from segflow.audiences.membership import Evaluation, Guarding, Movement
 from segflow.build.materializations import comment
@@ -12,12 +13,12 @@ from segflow.build.plan import Plan
 from segflow.build.steps import Result
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.lineage import Stale, all_of, roots_of
+from segflow.compile.relations import interval
 from segflow.engines.base import Session
 from segflow.errors import StepError
 from segflow.project.nodes import Audience, SegmentGuards
 
 _MAIL = "email"
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Updated:
     movements: list[Movement] = field(default_factory=list)
     mailable: dict[str, int] = field(default_factory=dict)
     stages: dict[str, int] = field(default_factory=dict)
+    decided: Decided | None = None
     audiences: list[Built] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     watched: Watched = field(default_factory=Watched)
@@ -85,6 +87,10 @@ def update_audiences(
         if is_held and session.relation_type(at.schema, at.identifier):
             membership.keep_view(session, at, name, definitions[name])
             comment(session, at, "view", segment.model.description, ())
+    if plan.messages or (plan.is_whole and session.relation_type("segflow", "exposures")):
+        moved = [movement.segment for movement in updated.movements]
+        updated.decided = decide(session, graph, evaluation, moved, stale, merges)
+        updated.results += _messages(graph, plan, updated.decided)
     user_types.write_user_types(session, graph)
     reach = user_types.write_reach(session, graph)
     mailed = {n for a in graph.project.audiences if a.channel == _MAIL for n in a.segments}
@@ -94,7 +100,7 @@ def update_audiences(
     updated.stages = user_types.count_stages(session)
     session.execute(f"create schema if not exists {audiences.SCHEMA}")
     for audience in chosen:
-        _audience(session, graph, audience, stale, updated)
+        _audience(session, graph, audience, stale, updated, _undecided(graph, audience, updated))
     return updated
 
 
@@ -117,10 +123,11 @@ def _audience(
     audience: Audience,
     stale: Mapping[str, Stale],
     updated: Updated,
+    waiting: frozenset[str],
 ) -> None:
     """Build one audience, or hold it back because of what it reads."""
     try:
-        roots = audiences.roots_behind(session, graph, audience, stale)
+        roots = audiences.roots_behind(session, graph, audience, stale) | waiting
         if roots:
             updated.results.append(_held(audience, roots, graph))
             return
@@ -136,12 +143,34 @@ def _audience(
     updated.results.append(replace(_result(audience), rows=built.rows))
 
 
+def _messages(graph: Graph, plan: Plan, decided: Decided) -> list[Result]:
+    """One result per chosen message: decided, or held back because of what it reads."""
+    found = []
+    for message in graph.project.messages:
+        if message.name in plan.messages:
+            behind = decided.behind.get(message.name)
+            result = Result(message.id, "message", message.name, message.name, "success")
+            if behind:
+                names = ", ".join(sorted(graph.nodes[root].name for root in behind))
+                held = replace(result, status="held", message=f"reads {names}")
+                result = replace(held, because=tuple(sorted(behind)))
+            found.append(result)
+    return found
+
+
+def _undecided(graph: Graph, audience: Audience, updated: Updated) -> frozenset[str]:
+    """What all messages of an audience wait for; nothing where one of them could be decided on."""
+    behind = updated.decided.behind if updated.decided else {}
+    messages = [n for p in graph.parents[audience.id] if (n := graph.nodes[p]).kind == "message"]
+    found = [behind.get(message.name, frozenset()) for message in messages]
+    return frozenset[str]().union(*found) if found and all(found) else frozenset()
+
+
 def _flapping(guards: SegmentGuards) -> str | None:
-    """Within what time coming and going is flapping, as an interval; None where it never is."""
+    """Within what time coming and going is flapping, as SQL; None where it never is."""
     if guards.min_stay is None and guards.max_flapping is None:
         return None
-    stay = guards.min_stay or "1d"
-    return f"{stay[:-1]} {_UNITS[stay[-1]]}"
+    return interval(guards.min_stay or "1d")
 
 
 def _result(audience: Audience) -> Result:

@@ -11,9 +11,10 @@ _MARKETING = "marketing"
 
 
 def write_user_types(session: Session, graph: Graph) -> None:
-    """A view with one row per contact: contact_id, stage, persona, segments.
+    """A view with one row per contact: contact_id, stage, persona, segments, next_message.
 
-    The persona is the first, in the order of the project's YAML, whose segment has the contact.
+    The persona is the first, in the order of the project's YAML, whose segment has the contact; the
+    next message the first by priority of those that are live for her on any channel.
     """
     contacts = graph.relations[str(graph.find(CONTACTS))]
     columns = {name.lower() for name, _ in session.columns(f"select * from {contacts}")}
@@ -23,6 +24,12 @@ def write_user_types(session: Session, graph: Graph) -> None:
         for place, persona in enumerate(graph.project.personas)
     ]
     values = ", ".join(rows) or "(cast(null as varchar), cast(null as varchar), 0)"
+    live = "select null as contact_id, null::varchar as message limit 0"
+    if session.relation_type("segments", "next_message"):
+        live = (
+            "select contact_id, arg_max(message, (priority, message)) as message"
+            " from segments.next_message group by contact_id"
+        )
     session.execute(
         "create or replace view segments.user_types as"
         f" with personas (persona, segment, place) as (values {values}),"
@@ -30,12 +37,13 @@ def write_user_types(session: Session, graph: Graph) -> None:
         " arg_min(persona, place) as persona"
         " from segments.memberships left join personas using (segment) group by contact_id)"
         f" select contacts.contact_id, {stage} as stage, held.persona,"
-        " coalesce(held.segments, []) as segments"
+        " coalesce(held.segments, []) as segments, live.message as next_message"
         f" from {contacts} as contacts left join held on contacts.contact_id = held.contact_id"
+        f" left join ({live}) as live on contacts.contact_id = live.contact_id"
     )
     session.execute(
         "comment on view segments.user_types is"
-        " 'Stage, persona and segments of every contact. One row per contact.'"
+        " 'Stage, persona, segments and next message of every contact. One row per contact.'"
     )
 
 

@@ -32,7 +32,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in an order that respects `needs` and `follows`; then segments and audiences by name.
+    """Steps in an order that respects `needs` and `follows`; then what is chosen of segments,
+    audiences and messages, by name.
 
     `is_whole` where everything was chosen: then what the project no longer has is closed, too.
     """
@@ -40,6 +41,7 @@ class Plan:
     steps: tuple[Step, ...]
     segments: tuple[str, ...]
     audiences: tuple[str, ...]
+    messages: tuple[str, ...]
     is_whole: bool
 
 
@@ -82,7 +84,8 @@ def plan_build(graph: Graph, chosen: set[str], is_whole: bool, reason: str = "se
         )
     segments = tuple(name for name, s in graph.segments.items() if s.id in built)
     audiences = tuple(a.name for a in graph.project.audiences if a.id in chosen)
-    return Plan(tuple(steps), segments, audiences, is_whole)
+    messages = tuple(m.name for m in graph.project.messages if m.id in chosen)
+    return Plan(tuple(steps), segments, audiences, messages, is_whole)
 
 
 # What each step waits for: the steps that it or its tests read, in a fixed order.

@@ -19,11 +19,13 @@ Known = Mapping[str, Columns | None]
 # Tables and views that segflow itself keeps in the schema `segments`.
 BUILT_IN_TABLES = {
     *("memberships", "closed_stays", "evaluations", "membership_history", "membership_events"),
-    *("sizes", "reach", "status", "user_types", "clauses", "decisions", "decision_counts"),
-    *("next_message", "message_matrix", "outcomes"),
+    *("sizes", "reach", "status", "user_types", "clauses", "decided", "decisions"),
+    *("decision_counts", "next_message", "message_matrix", "outcomes"),
 }
 # What `segments.user_types` has, for an audience that gives the user type of every contact.
-_USER_TYPE = ("contact_id", "stage", "persona", "segments")
+_USER_TYPE = ("contact_id", "stage", "persona", "segments", "next_message")
+# What `segments.next_message` has, for an audience that gives the live messages of a channel.
+_MESSAGE = ("message", "goal", "variant", "priority", "since", "send_after", "lasts_until")
 
 
 def check_columns(graph: Graph, known: Known) -> Iterator[str]:
@@ -165,6 +167,13 @@ def _check_types(seed: nodes.Seed) -> None:
             raise ProjectError(f"`{kind}` is no type", where, near)
 
 
+def payload_columns(graph: Graph, audience: nodes.Audience) -> set[str]:
+    """What an audience may ask of the payloads of its messages, as in `payload.template`."""
+    messages = [graph.nodes[parent] for parent in graph.parents[audience.id]]
+    found = [m.payload for m in messages if isinstance(m, nodes.Message)]
+    return {f"payload.{key}".lower() for payload in found for key in payload}
+
+
 def _check_audience(graph: Graph, audience: nodes.Audience, known: Known) -> None:
     tables = [known.get(str(graph.find(CONTACTS)))]
     tables += [known.get(graph.segments[name].id) for name in audience.segments]
@@ -172,10 +181,13 @@ def _check_audience(graph: Graph, audience: nodes.Audience, known: Known) -> Non
         return
     columns = {name for table in tables for name in table or ()}
     columns |= set(_USER_TYPE if audience.user_types else ())
+    if audience.messages:
+        columns |= {*_MESSAGE, "decision_id", *payload_columns(graph, audience)}
     for key, column in [("key", audience.key), *((f"fields.{n}", c) for n, c in audience.fields)]:
         if lowered(column) not in columns:
+            what = "messages" if audience.messages else "segments"
             raise ProjectError(
-                f"the audience `{audience.name}` asks for `{column}`, which neither its segments"
+                f"the audience `{audience.name}` asks for `{column}`, which neither its {what}"
                 " nor its contacts have",
                 place(audience, f".{key}"),
                 did_you_mean(lowered(column), columns),

@@ -1,7 +1,7 @@
 """A `Project` in, a `Graph` out: every file parsed, every reference found."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from segflow.compile.graph import CONSENTS, CONTACTS, Graph, Reference, reference
+from segflow.compile.audiences import connect_audiences
+from segflow.compile.graph import Graph, Reference, reference
 from segflow.compile.library import Library
 from segflow.compile.names import Facts
 from segflow.compile.parsing import Parser, nothing_behind
@@ -49,9 +50,9 @@ def build_graph(project: Project) -> Graph:
         graph.relations[source.id] = relation
     _check_relations(graph)
     _check_renamed(graph)
-    _add(graph, [m.model for m in graph.models.values()])
-    _add(graph, project.seeds)
-    _add(graph, project.sources)
+    graph.add([m.model for m in graph.models.values()])
+    graph.add(project.seeds)
+    graph.add(project.sources)
     for parsed in graph.models.values():
         model = parsed.model
         graph.parents[parsed.id] = _reads(graph, model, parsed.facts)
@@ -59,7 +60,7 @@ def build_graph(project: Project) -> Graph:
     project.data_tests = [test for test in connected if test]
     for unit_test in project.unit_tests:
         _connect_unit_test(graph, unit_test)
-    _connect_audiences(graph)
+    connect_audiences(graph)
     graph.order = _ordered(graph)
     return graph
 
@@ -79,12 +80,6 @@ def with_definition(graph: Graph, segment: str, text: str, file: Path) -> Graph:
     )
     changed.order = _ordered(changed)
     return changed
-
-
-def _add(graph: Graph, found: Iterable[Node]) -> None:
-    for node in found:
-        graph.nodes[node.id] = node
-        graph.parents.setdefault(node.id, ())
 
 
 def _check_relations(graph: Graph) -> None:
@@ -151,7 +146,7 @@ def _connect_test(graph: Graph, test: nodes.DataTest) -> nodes.DataTest | None:
             place(test, ""),
             "drop one, or give it another `name`",
         )
-    _add(graph, [test])
+    graph.add([test])
     graph.parents[test.id] = tuple(found)
     return test
 
@@ -196,97 +191,8 @@ def _connect_unit_test(graph: Graph, test: nodes.UnitTest) -> None:
                 f"`{given.input}` is no input: write ref('…'), source('…', '…') or this",
                 place(test, where),
             )
-    _add(graph, [test])
+    graph.add([test])
     graph.parents[test.id] = (str(model),)
-
-
-# ── audiences ─────────────────────────────────────────────────────────────────────────────────
-
-
-def _connect_audiences(graph: Graph) -> None:
-    """Personas, channels, goals, purposes, audiences and destinations, with what each one reads."""
-    project = graph.project
-    for group in (
-        project.goals,
-        project.purposes,
-        project.destinations,
-        project.personas,
-        project.channels,
-        project.audiences,
-    ):
-        _add(graph, group)
-    contacts = graph.find(CONTACTS)
-    for persona in project.personas:
-        graph.parents[persona.id] = (_segment(graph, persona.segment, persona, ".segment"),)
-    for channel in project.channels:
-        found = [contacts] if contacts else []
-        found += _segments(graph, channel.suppress, channel, ".suppress")
-        graph.parents[channel.id] = tuple(found)
-    for audience in project.audiences:
-        _connect_audience(graph, audience)
-
-
-def _connect_audience(graph: Graph, audience: nodes.Audience) -> None:
-    project = graph.project
-    contacts, consents = graph.find(CONTACTS), graph.find(CONSENTS)
-    goals = {*nodes.GOALS, *(goal.name for goal in project.goals)}
-    if audience.goal is not None and audience.goal not in goals:
-        raise _unknown(graph, "goal", audience.goal, goals, audience, ".goal")
-    if contacts is None:
-        raise ProjectError(
-            f"the audience `{audience.name}` needs a model `{CONTACTS}`, and there is none",
-            place(audience),
-        )
-    if bool(audience.segments) == audience.user_types:
-        raise ProjectError(
-            f"the audience `{audience.name}` has either `segments` or `user_types: all`",
-            place(audience),
-        )
-    found = [contacts, *([consents] if consents else [])]
-    found += _segments(graph, audience.segments, audience, ".segments")
-    found += _segments(graph, audience.exclude, audience, ".exclude")
-    if audience.user_types:
-        found += [parsed.id for parsed in graph.segments.values()]
-        found += [persona.id for persona in project.personas]
-    found.append(_named(graph, "channel", audience.channel, project.channels, audience))
-    found.append(_named(graph, "purpose", audience.purpose, project.purposes, audience))
-    destination = _named(graph, "destination", audience.destination, project.destinations, audience)
-    graph.parents[audience.id] = tuple(dict.fromkeys(found))
-    graph.parents[destination] = (*graph.parents[destination], audience.id)
-
-
-def _segment(graph: Graph, name: str, node: Node, key: str) -> str:
-    if name in graph.segments:
-        return graph.segments[name].id
-    raise _unknown(graph, "segment", name, graph.segments, node, key)
-
-
-def _segments(graph: Graph, names: Iterable[str], node: Node, key: str) -> list[str]:
-    return [_segment(graph, name, node, f"{key}[{i}]") for i, name in enumerate(names)]
-
-
-def _named(graph: Graph, kind: str, name: str, group: Iterable[Node], node: Node) -> str:
-    for other in group:
-        if other.name == name:
-            return other.id
-    raise _unknown(graph, kind, name, [n.name for n in group], node, f".{kind}")
-
-
-def _unknown(
-    graph: Graph, kind: str, name: str, names: Iterable[str], node: Node, key: str
-) -> ProjectError:
-    where = place(node, key)
-    model = graph.find(name) if kind == "segment" else None
-    if graph.is_disabled("model" if kind == "segment" else kind, name):
-        return ProjectError(f"the {kind} `{name}` is disabled", where, "enable it, or name another")
-    if model:
-        says = "a segment is a model that is materialized as one: +materialized: segment"
-        return ProjectError(f"`{name}` is not a segment", where, says)
-    known = sorted(names)
-    hint = did_you_mean(name, known)
-    if hint is None:
-        hint = f"there is: {', '.join(known[:12])}" if known else f"the project has no {kind} yet"
-    return ProjectError(f"unknown {kind} `{name}`", where, hint)
 
 
 # ── order ─────────────────────────────────────────────────────────────────────────────────────

@@ -52,6 +52,11 @@ class Graph:
     disabled: set[str] = field(default_factory=set)
     modified: set[str] | None = None
 
+    def add(self, found: Iterable[Node]) -> None:
+        for node in found:
+            self.nodes[node.id] = node
+            self.parents.setdefault(node.id, ())
+
     @cached_property
     def children(self) -> dict[str, tuple[str, ...]]:
         found: dict[str, list[str]] = {node: [] for node in self.nodes}

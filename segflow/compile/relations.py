@@ -51,6 +51,14 @@ def timestamp(moment: datetime) -> str:
     return f"timestamp '{moment:%Y-%m-%d %H:%M:%S}'"
 
 
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def interval(duration: str) -> str:
+    """A length of time, written as in `12h`, as a SQL literal."""
+    return f"interval '{duration[:-1]} {_UNITS[duration[-1]]}'"
+
+
 def at(sql: str, moment: datetime) -> str:
     """Compiled SQL with the clock filled in."""
     return sql.replace(AS_OF, timestamp(moment))

@@ -13,7 +13,10 @@ from segflow.errors import ProjectError, did_you_mean
 from segflow.project import nodes
 
 _WORD = re.compile(r"(?P<up>\d*\+)?(?P<word>.*?)(?P<down>\+\d*)?")
-_KINDS = ("segment", "audience", "destination", "persona", "channel", "unit_test", "test")
+_KINDS = (
+    *("segment", "audience", "destination", "persona", "channel", "message", "goal"),
+    *("unit_test", "test"),
+)
 _SEE = "see what there is: segflow ls"
 
 

@@ -65,6 +65,7 @@ class ProjectFile(Shape, frozen=True, rename="kebab"):
     goals: Tree = {}
     purposes: Tree = {}
     channels: Tree = {}
+    messages: Tree = {}
     audiences: Tree = {}
     destinations: list[dict[str, Any]] = []
     targets: dict[str, dict[str, Any]] = field(default_factory=lambda: {"dev": {}})

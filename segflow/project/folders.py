@@ -22,6 +22,7 @@ _SHAPES: dict[str, type[Struct]] = {
     "goals": nodes.NodeConfig,
     "purposes": nodes.NodeConfig,
     "channels": nodes.NodeConfig,
+    "messages": nodes.NodeConfig,
     "audiences": nodes.AudienceConfig,
 }
 

@@ -161,6 +161,7 @@ def _check_names(project: Project) -> None:
         project.goals,
         project.purposes,
         project.channels,
+        project.messages,
         project.audiences,
         project.destinations,
     )

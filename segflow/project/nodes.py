@@ -5,6 +5,7 @@ A node's `origin` says which place in which YAML file speaks of it.
 """
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,19 @@ class Contract(Shape, frozen=True):
     enforced: bool = False
 
 
+def check_duration(name: str, said: str | None) -> None:
+    """Refuse what is no length of time; raises ValueError."""
+    if said is not None and not re.fullmatch(r"[1-9]\d*[mhd]", said):
+        raise ValueError(f"`{name}` is written as in 30m, 12h or 7d, not `{said}`")
+
+
+def percent(name: str, said: str) -> float:
+    """The number in a share as in `10%`; raises ValueError where it is none from 0 to 100."""
+    if not re.fullmatch(r"\d+(\.\d+)?%", said) or float(said[:-1]) > 100:
+        raise ValueError(f"`{name}` is written as in 10%, not `{said}`")
+    return float(said[:-1])
+
+
 class Guards(Shape, frozen=True):
     """How much may change in one run: contacts, or a share of those before, as in `20%`.
 
@@ -47,10 +61,11 @@ class Guards(Shape, frozen=True):
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            said, kind = getattr(self, name), "30m, 12h or 7d" if name == "min_stay" else "20%"
-            pattern = r"\d+[mhd]" if name == "min_stay" else r"\d+(\.\d+)?%"
-            if isinstance(said, str) and not re.fullmatch(pattern, said):
-                raise ValueError(f"`{name}` is written as in {kind}, not `{said}`")
+            said = getattr(self, name)
+            if name == "min_stay":
+                check_duration(name, said)
+            elif isinstance(said, str) and not re.fullmatch(r"\d+(\.\d+)?%", said):
+                raise ValueError(f"`{name}` is written as in 20%, not `{said}`")
             if isinstance(said, int) and said < 0:
                 raise ValueError(f"`{name}` is a number of contacts, not `{said}`")
         if self.min_size and self.max_size is not None and self.min_size > self.max_size:
@@ -254,33 +269,178 @@ class Persona(Node, frozen=True, kw_only=True):
     position: int
 
 
+class Success(Shape, frozen=True):
+    """What a goal is reached by: a model of contact_id, happened_at and perhaps value."""
+
+    model: str
+    within: str
+
+    def __post_init__(self) -> None:
+        check_duration("within", self.within)
+
+
 class Goal(Node, frozen=True, kw_only=True):
     kind: str = "goal"
+    success: Success | None
 
 
 class Purpose(Node, frozen=True, kw_only=True):
     kind: str = "purpose"
     basis: str
 
+    @property
+    def is_contract(self) -> bool:
+        """Whether it is owed: then only an address that is no good keeps a message back."""
+        return self.basis == "contract"
+
+
+class FrequencyCap(Shape, frozen=True):
+    """At most `count` messages in `per` calendar days of the contact, of a goal or tag or all."""
+
+    count: int
+    per: str
+    goal: str | None = None
+    tag: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError("a cap has a `count` of at least 1; to send nothing, drop the channel")
+        if not re.fullmatch(r"[1-9]\d*d", self.per):
+            raise ValueError(f"`per` is a number of days as in 7d, not `{self.per}`")
+        if self.goal and self.tag:
+            raise ValueError("a cap is of a `goal` or of a `tag`: write two")
+
+    @property
+    def days(self) -> int:
+        return int(self.per[:-1])
+
+
+def check_time(name: str, said: str | None) -> None:
+    """Refuse what is no time of day; raises ValueError."""
+    if said is not None and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", said):
+        raise ValueError(f'`{name}` is a time of day as in "21:00", not `{said}`')
+
+
+class QuietHours(Shape, frozen=True):
+    """From when until when, by the contact's clock, nothing is sent."""
+
+    start: str = field(name="from")
+    until: str
+
+    def __post_init__(self) -> None:
+        check_time("from", self.start)
+        check_time("until", self.until)
+
 
 class Channel(Node, frozen=True, kw_only=True):
-    """`address` and `reachable` are columns of ref('contacts')."""
+    """`address` and `reachable` are columns of ref('contacts').
+
+    `suppress_for` has the goals that members of a segment get no message for. A message is live for
+    as long as it `lasts`, unless it says so itself.
+    """
 
     kind: str = "channel"
     address: str
     reachable: str | None
     suppress: tuple[str, ...]
+    suppress_for: dict[str, list[str]]
     needs_consent: bool
+    frequency_cap: tuple[FrequencyCap, ...]
+    quiet_hours: QuietHours | None
+    lasts: str
+
+
+class After(Shape, frozen=True):
+    message: str
+    at_least: str
+
+    def __post_init__(self) -> None:
+        check_duration("at_least", self.at_least)
+
+
+class Active(Shape, frozen=True):
+    """From the beginning of one day to the end of another, by the project's clock."""
+
+    start: date | None = field(name="from", default=None)
+    until: date | None = None
+
+    def __post_init__(self) -> None:
+        if self.start and self.until and self.start > self.until:
+            raise ValueError(f"`from` {self.start} is after `until` {self.until}")
+
+
+class Limit(Shape, frozen=True):
+    """How many contacts get a message, best first by a column of theirs or of the evidence."""
+
+    per_run: int | None = None
+    per_day: int | None = None
+    total: int | None = None
+    best_by: str | None = None
+
+    def __post_init__(self) -> None:
+        counts = (self.per_run, self.per_day, self.total)
+        if not any(counts) or any(count is not None and count < 1 for count in counts):
+            raise ValueError("a limit has `per_run`, `per_day` or `total`, each at least 1")
+
+
+class Variant(Shape, frozen=True):
+    name: str
+    weight: int
+
+
+class Message(Node, frozen=True, kw_only=True):
+    """A goal for segments on some channels. Lengths of time are written as in `12h`.
+
+    `channels` are in order of preference: the first that reaches a contact, unless
+    `on_all_channels`. `holdout` is in percent. `payload` has a Jinja template for each key.
+    """
+
+    kind: str = "message"
+    goal: str
+    segments: tuple[str, ...]
+    exclude: tuple[str, ...]
+    channels: tuple[str, ...]
+    on_all_channels: bool
+    purpose: str
+    priority: int
+    cooldown: str | None
+    goal_cooldown: str | None
+    after: After | None
+    lasts: str | None
+    active: Active
+    send_at: str | None
+    limit: Limit | None
+    max_per_contact: int | None
+    max_per_account: int | None
+    holdout: float
+    variants: tuple[Variant, ...]
+    payload: dict[str, str]
+
+
+class Holdout(Shape, frozen=True):
+    """The control group: who gets no message, so that others can be compared with them."""
+
+    percent: float
+    salt: str
+    unit: Literal["contact", "account"] = "contact"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.percent <= 50:
+            raise ValueError(f"`percent` is from 0 to 50, not {self.percent}")
 
 
 class Audience(Node, frozen=True, kw_only=True):
-    """`fields` pairs the tool's names with columns, in the order of the file."""
+    """The members of `segments`, or everybody's `user_types`, or the live `messages` of a channel.
+
+    `fields` pairs the tool's names with columns, in the order of the file.
+    """
 
     kind: str = "audience"
     goal: str | None
     segments: tuple[str, ...]
     exclude: tuple[str, ...]
     user_types: bool
+    messages: tuple[str, ...]
     channel: str
     purpose: str
     destination: str

@@ -5,17 +5,28 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from segflow.project.nodes import (
+    Active,
+    After,
     AudienceConfig,
     ColumnProperties,
     DataTestConfig,
     ExpectProperties,
+    FrequencyCap,
     Freshness,
     GivenProperties,
     Guards,
+    Holdout,
+    Limit,
     NodeConfig,
     Overrides,
+    QuietHours,
     Shape,
     SourceConfig,
+    Success,
+    Variant,
+    check_duration,
+    check_time,
+    percent,
 )
 
 
@@ -92,7 +103,7 @@ class PersonaProperties(PlainProperties, frozen=True, kw_only=True):
 
 
 class GoalProperties(PlainProperties, frozen=True, kw_only=True):
-    pass
+    success: Success | None = None
 
 
 class PurposeProperties(PlainProperties, frozen=True, kw_only=True):
@@ -103,7 +114,55 @@ class ChannelProperties(PlainProperties, frozen=True, kw_only=True):
     address: str
     reachable: str | None = None
     suppress: list[str] = []
+    suppress_for: dict[str, list[str]] = {}
     consent: Literal["required", "none"] = "required"
+    frequency_cap: list[FrequencyCap] = []
+    quiet_hours: QuietHours | None = None
+    lasts: str | None = None
+
+    def __post_init__(self) -> None:
+        check_duration("lasts", self.lasts)
+
+
+class MessageProperties(PlainProperties, frozen=True, kw_only=True):
+    goal: str
+    segment: str | list[str]
+    channels: list[str]
+    priority: int
+    exclude: list[str] = []
+    deliver: Literal["first", "all"] = "first"
+    purpose: str = "marketing"
+    cooldown: str | None = None
+    goal_cooldown: str | None = None
+    after: After | None = None
+    lasts: str | None = None
+    active: Active = Active()
+    send_at: str | None = None
+    limit: Limit | None = None
+    max_per_contact: int | None = None
+    max_per_account: int | None = None
+    holdout: str = "0%"
+    variants: list[Variant] = []
+    payload: dict[str, str | int | float | bool] = {}
+    tags: str | list[str] = []
+
+    def __post_init__(self) -> None:
+        for name in ("cooldown", "goal_cooldown", "lasts"):
+            check_duration(name, getattr(self, name))
+        check_time("send_at", self.send_at)
+        percent("holdout", self.holdout)
+        if not self.channels or not self.segment:
+            raise ValueError("a message has at least one segment and one channel")
+        if not 0 <= self.priority <= 100:
+            raise ValueError(f"`priority` is from 0 to 100, not {self.priority}")
+        for name in ("max_per_contact", "max_per_account"):
+            if (getattr(self, name) or 1) < 1:
+                raise ValueError(f"`{name}` is at least 1")
+        names, weights = [v.name for v in self.variants], [v.weight for v in self.variants]
+        if weights and (sum(weights) != 100 or min(weights) < 1):
+            raise ValueError(f"the weights of variants add up to 100, not {sum(weights)}")
+        if len(set(names)) < len(names):
+            raise ValueError("two variants have one name")
 
 
 class FieldProperties(Shape, frozen=True):
@@ -120,6 +179,7 @@ class AudienceProperties(PlainProperties, frozen=True, kw_only=True):
     segments: list[str] = []
     exclude: list[str] = []
     user_types: Literal["all"] | None = None
+    messages: Literal["all"] | list[str] = []
     guards: Guards = Guards()
     config: AudienceConfig = AudienceConfig()
 
@@ -138,4 +198,6 @@ class Properties(Shape, frozen=True):
     goals: list[GoalProperties] = []
     purposes: list[PurposeProperties] = []
     channels: list[ChannelProperties] = []
+    messages: list[MessageProperties] = []
+    holdout: Holdout | None = None
     audiences: list[AudienceProperties] = []

@@ -43,8 +43,10 @@ class Contents:
     goals: list[nodes.Goal] = field(default_factory=list)
     purposes: list[nodes.Purpose] = field(default_factory=list)
     channels: list[nodes.Channel] = field(default_factory=list)
+    messages: list[nodes.Message] = field(default_factory=list)
     audiences: list[nodes.Audience] = field(default_factory=list)
     destinations: list[nodes.Destination] = field(default_factory=list)
+    holdout: nodes.Holdout | None = None
     disabled: set[str] = field(default_factory=set)
     files: list[Path] = field(default_factory=list)
 
@@ -57,6 +59,7 @@ class Reader:
         self.folders, self.contents = folders, contents
         # What YAML says of models, seeds and singular tests, until their files are read.
         self.said: dict[str, dict[str, tuple[Any, Origin]]] = {k: {} for k in _IN_FILES}
+        self.says_holdout = False
 
     def read(self) -> None:
         """Read every file.
@@ -106,6 +109,12 @@ class Reader:
             self._source(source, file, f"$.sources[{index}]")
         for index, test in enumerate(read.unit_tests):
             self._unit_test(test, file, Origin(path, f"$.unit_tests[{index}]"))
+        if read.holdout:
+            if self.says_holdout:
+                at = Origin(path, "$.holdout").location()
+                raise ProjectError("a project has one `holdout`, and this is another", at)
+            self.says_holdout = True
+            self.contents.holdout = self.contents.holdout or read.holdout
         for kind in PLAIN:
             for index, item in enumerate(getattr(read, kind)):
                 self._plain(kind, item, file, Origin(path, f"$.{kind}[{index}]"))
@@ -318,7 +327,7 @@ class Reader:
         )
 
     def _plain(self, kind: str, said: Any, file: File, origin: Origin) -> None:
-        """A persona, goal, purpose, channel or audience."""
+        """A persona, goal, purpose, channel, message or audience."""
         own = _with_meta(said.meta, _own(said.config))
         if isinstance(said, said_as.AudienceProperties):
             own = merge({"guards": _own(said.guards)}, own)

@@ -1,0 +1,129 @@
+"""What was sent or held out, and what of it is live.
+
+`segflow.exposures` has one row per decision that was carried out: sent, or held out of what would
+have been sent. Rows are only appended; a rerun of one `as_of` takes back those of its first try.
+`segflow.exposure_ends` says when a message stopped being live before its time, and why. Caps,
+cooldowns and holdouts go by these. Times are UTC, `local_date` is by the contact's clock.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from segflow.compile.graph import Graph, reference
+from segflow.compile.relations import literal, timestamp
+from segflow.engines.base import SCRATCH, Session
+from segflow.errors import WorkspaceError
+
+# What was carried out before this run, by the ids that contacts have now; of it what is live.
+PAST, LIVE = f"{SCRATCH}.past", f"{SCRATCH}.live"
+_ENDED = f"{SCRATCH}.ended"
+
+_COLUMNS = """
+    decision_id varchar, run integer, as_of timestamp, contact_id {type}, account_id varchar,
+    message varchar, goal varchar, channel varchar, variant varchar, action varchar, reason varchar,
+    priority integer, tags varchar[], is_contract boolean, unit_id varchar, is_control boolean,
+    send_after timestamp, local_date date, lasts_until timestamp, segment varchar,
+    entered_at timestamp, evidence map(varchar, varchar), payload map(varchar, varchar),
+    consent varchar, fingerprint varchar, git_commit varchar
+"""
+
+
+def prepare(session: Session, contact_id_type: str) -> None:
+    """Make the tables where they are missing."""
+    columns = _COLUMNS.format(type=contact_id_type)
+    session.execute(f"create table if not exists segflow.exposures ({columns})")
+    session.execute(
+        "create table if not exists segflow.exposure_ends"
+        " (decision_id varchar, ended_at timestamp, reason varchar)"
+    )
+
+
+def check_clock(session: Session, as_of: datetime) -> None:
+    """Refuse to decide before what was decided; raises WorkspaceError."""
+    if session.relation_type("segflow", "exposures") is None:
+        return
+    last = session.rows("select max(as_of) from segflow.exposures")[0][0]
+    if last is not None and last > as_of:
+        raise WorkspaceError(
+            f"messages were decided as of {last}, and {as_of} is before that",
+            hint="leave messages out of the selection, or look at the past in another target",
+        )
+
+
+def take_up(session: Session, graph: Graph, as_of: datetime, merges: str | None) -> None:
+    """Take back what this moment's earlier run decided, and see what stands: PAST and LIVE."""
+    now = timestamp(as_of)
+    for table, column in (("exposures", "as_of"), ("exposure_ends", "ended_at")):
+        if session.rows(f"select 1 from segflow.{table} where {column} >= {now} limit 1"):
+            session.execute(
+                f"create or replace table segflow.{table} as"
+                f" select * from segflow.{table} where {column} < {now}"
+            )
+    joined, who = "", "past.contact_id"
+    if merges:
+        joined = f" left join {merges} as merges on past.contact_id = merges.merged_contact_id"
+        who = "coalesce(merges.contact_id, past.contact_id)"
+    session.execute(
+        f"create or replace table {PAST} as select decision_id, {who} as contact_id, account_id,"
+        " message, goal, channel, tags, as_of, local_date, is_contract, lasts_until, unit_id,"
+        f" is_control from segflow.exposures as past{joined}"
+    )
+    session.execute(
+        f"create or replace table {LIVE} as select * from {PAST}"
+        f" anti join segflow.exposure_ends using (decision_id) where lasts_until > {now}"
+    )
+    session.execute(f"create or replace table {_ENDED} (decision_id varchar, reason varchar)")
+    for goal in graph.project.goals:
+        called = goal.success and reference(goal.success.model)
+        if called:
+            reached = graph.relations[graph.target(called)]
+            end(
+                session,
+                "success",
+                f"select decision_id from {LIVE} as live join {reached}"
+                " as reached on live.contact_id = reached.contact_id"
+                f" and reached.happened_at > live.as_of and reached.happened_at <= {now}"
+                f" where live.goal = {literal(goal.name)} group by decision_id",
+            )
+    end(
+        session,
+        "merged",
+        f"select decision_id from {LIVE} qualify row_number() over"
+        " (partition by message, channel, contact_id order by as_of, decision_id) > 1",
+    )
+
+
+def end(session: Session, reason: str | None, query: str) -> None:
+    """What a query names is live no longer: a decision_id, and its reason where none is given."""
+    said = f", {literal(reason)}" if reason else ", reason"
+    session.execute(f"insert into {_ENDED} select decision_id{said} from ({query})")
+    session.execute(f"delete from {LIVE} where decision_id in (select decision_id from {_ENDED})")
+
+
+def write_ends(session: Session, as_of: datetime) -> None:
+    """Append what is live no longer."""
+    session.execute(
+        f"insert into segflow.exposure_ends select decision_id, {timestamp(as_of)}, min(reason)"
+        f" from {_ENDED} group by decision_id order by decision_id"
+    )
+
+
+def write_next(session: Session, as_of: datetime, priorities: Iterable[tuple[str, int]]) -> None:
+    """The live message of each contact on each channel, at most one: `segments.next_message`."""
+    known = ", ".join(f"({literal(name)}, {priority})" for name, priority in priorities)
+    session.execute(
+        "create or replace table segments.next_message as"
+        f" with priorities (message, priority) as (values {known or '(null, null)'}), live as ("
+        f"select decision_id, contact_id from {LIVE} union all select decision_id, contact_id"
+        f" from segflow.exposures where as_of = {timestamp(as_of)})"
+        " select live.contact_id, sent.channel, sent.message, sent.goal, sent.variant,"
+        " coalesce(priorities.priority, sent.priority) as priority, sent.payload,"
+        " sent.as_of as since, sent.send_after, sent.lasts_until, sent.decision_id"
+        " from live join segflow.exposures as sent using (decision_id)"
+        " left join priorities on sent.message = priorities.message"
+        " where sent.action = 'send' order by channel, contact_id"
+    )
+    session.execute(
+        "comment on table segments.next_message is 'The message that is live for a contact."
+        " One row per contact and channel, where there is one.'"
+    )

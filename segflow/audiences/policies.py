@@ -1,0 +1,158 @@
+"""A message on a channel in; the reasons for which a candidate does not get it, in order, out.
+
+The first policy that holds a candidate is its reason. Those with a condition look at one candidate
+alone; the others weigh candidates against each other, which `decisions` does. Held out comes last:
+who is held out would have been sent this message now, so that both groups went through one filter.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from segflow.audiences.permission import HELD, suppressing
+from segflow.compile.relations import interval, literal
+from segflow.project.nodes import Channel, FrequencyCap, Message, Purpose
+
+
+@dataclass(frozen=True)
+class Question:
+    """A message on a channel at a moment.
+
+    `moment` is SQL, `today` the project's day; `behind` names what is not up to date of all that
+    the message reads; `missing` is SQL that lists the keys of the payload without a value.
+    """
+
+    message: Message
+    channel: Channel
+    purpose: Purpose
+    moment: str
+    today: date
+    behind: tuple[str, ...]
+    missing: str
+    caps: tuple[int, ...]
+
+
+# SQL that is true or a text where the candidate is held, over the tables of `decisions`; None where
+# the policy has nothing to say of a message.
+Holds = Callable[[Question], str | None]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A reason to hold a candidate.
+
+    `holds` gives SQL with the detail to keep where the candidate is held, else null. `says` is the
+    sentence for people: `{detail}` stands for what was kept.
+    """
+
+    reason: str
+    says: str
+    holds: Holds | None = None
+
+
+def _held_back(asked: Question) -> str | None:
+    return literal(", ".join(asked.behind)) if asked.behind else None
+
+
+def _inactive(asked: Question) -> str | None:
+    start, until = asked.message.active.start, asked.message.active.until
+    if start and asked.today < start:
+        return literal(f"from {start} on")
+    return literal(f"until {until}") if until and asked.today > until else None
+
+
+def _excluded(asked: Question) -> str | None:
+    return "excluded.segment" if asked.message.exclude else None
+
+
+def _unknown(_: Question) -> str:
+    return "case when people.contact_id is null then '' end"
+
+
+def _permission(reason: str, detail: Callable[[Question], str]) -> Holds:
+    return lambda asked: (
+        f"case when people.{HELD} = {literal(reason)} then {literal(detail(asked))} end"
+    )
+
+
+def _suppressing(asked: Question) -> str:
+    return " or ".join(suppressing(asked.channel, asked.purpose, asked.message.goal))
+
+
+def _already_live(_: Question) -> str:
+    return "cast(cast(live.as_of as date) as varchar)"
+
+
+def _no_payload(asked: Question) -> str | None:
+    return f"nullif({asked.missing}, '')" if asked.message.payload else None
+
+
+def _cooldown(asked: Question) -> str | None:
+    rests = [
+        ("own", "it", asked.message.cooldown),
+        ("same_goal", "its goal", asked.message.goal_cooldown),
+    ]
+    found = [
+        f"case when {table}.last_at > {asked.moment} - {interval(rest)}"
+        f" then {literal(f'{rest} after {what} on ')} || cast({table}.last_at as date) end"
+        for table, what, rest in rests
+        if rest
+    ]
+    return f"coalesce({', '.join(found)})" if found else None
+
+
+def _after(asked: Question) -> str | None:
+    after = asked.message.after
+    if after is None:
+        return None
+    text = literal(f"{after.at_least} after {after.message}")
+    return f"case when earlier.last_at >= members.entered_at then null else {text} end"
+
+
+def _over_max_per_contact(asked: Question) -> str | None:
+    most = asked.message.max_per_contact
+    if most is None:
+        return None
+    return f"case when own.times >= {most} then {literal(f'{most} for each contact')} end"
+
+
+def _frequency_cap(asked: Question) -> str | None:
+    if not asked.caps:
+        return None
+    caps = asked.channel.frequency_cap
+    whens = " ".join(
+        f"when list_contains(capped.caps, {number}) then {literal(_cap(caps[number]))}"
+        for number in asked.caps
+    )
+    return f"case {whens} end"
+
+
+def _cap(cap: FrequencyCap) -> str:
+    kind = cap.goal or cap.tag
+    return f"{cap.count} in {cap.per}{f' of {kind}' if kind else ''}"
+
+
+POLICIES = (
+    Policy("held_back", "waits for {detail}, which is not up to date", _held_back),
+    Policy("inactive", "runs {detail}", _inactive),
+    Policy("excluded", "is in {detail}, which the message leaves out", _excluded),
+    Policy("unknown_contact", "is none of our contacts", _unknown),
+    Policy("no_address", "has no {detail}", _permission("no_address", lambda q: q.channel.address)),
+    Policy("unreachable", "is not to be reached there", _permission("unreachable", lambda _: "")),
+    Policy("suppressed", "is in {detail}, and gets none", _permission("suppressed", _suppressing)),
+    Policy(
+        "no_consent",
+        "has not agreed to {detail}, or refused it",
+        _permission("no_consent", lambda q: q.purpose.name),
+    ),
+    Policy("already_live", "has had it since {detail}", _already_live),
+    Policy("no_payload", "there is no value for {detail}", _no_payload),
+    Policy("cooldown", "waits {detail}", _cooldown),
+    Policy("after", "gets it no sooner than {detail}", _after),
+    Policy("frequency_cap", "has had {detail}", _frequency_cap),
+    Policy("preferred_channel", "gets it by {detail}"),
+    Policy("lost", "{detail}"),
+    Policy("limit", "is over the limit: {detail}", _over_max_per_contact),
+    Policy("control_group", "is in the control group"),
+    Policy("holdout", "is held out to see what the message does: {detail}"),
+)
