@@ -168,14 +168,29 @@ def show(invocation: Invocation) -> int:
     return invocation.answer(table(names, rows), {"columns": names, "rows": rows})
 
 
-@command("explain", *_EVERY, "names", "persona")
+@command("explain", *_EVERY, "names", "persona", "message", "at", "run")
 def explain(invocation: Invocation) -> int:
-    """Show why a contact is in a segment or not, where she stands, or who is in a segment."""
-    names, persona = invocation.given["names"], invocation.given["persona"]
+    """Show why a contact is in a segment, or gets a message, or not; or who is in a segment."""
+    given = invocation.given
+    names, persona = given["names"], given["persona"]
+    if given["message"]:
+        if len(names) != 1 or persona:
+            hint = "segflow explain CONTACT --message MESSAGE"
+            raise ProjectError("name one contact, and one message", hint=hint)
+        compiled = invocation.compiled()
+        story = asking.explain_message(
+            compiled, names[0], given["message"], given["at"], given["run"]
+        )
+        return _answered(invocation, story)
+    if given["at"] or given["run"]:
+        raise ProjectError("--at and --run go with --message")
     if len(names) not in ((0,) if persona else (1, 2)):
         hint = "segflow explain CONTACT SEGMENT"
         raise ProjectError("name a contact, a segment or both, or one persona", hint=hint)
-    answer = asking.explain(invocation.compiled(), names, persona)
+    return _answered(invocation, asking.explain(invocation.compiled(), names, persona))
+
+
+def _answered(invocation: Invocation, answer: answers.Answer) -> int:
     return invocation.answer(answers.lines(answer), answers.results(answer))
 
 
