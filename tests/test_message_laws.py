@@ -142,17 +142,17 @@ MESSAGE = st.fixed_dictionaries(
         "segment": st.lists(st.sampled_from(SEGMENTS[:2]), min_size=1, max_size=2, unique=True),
         "exclude": st.lists(st.sampled_from(["ticket"]), max_size=1),
         "channels": st.sampled_from(
-            [["email"], ["in_app"], ["email", "in_app"], ["in_app", "email"]]
+            [["email"], ["email"], ["in_app"], ["email", "in_app"], ["in_app", "email"]]
         ),
         "deliver": st.sampled_from(["first", "first", "all"]),
         "priority": st.integers(0, 3),
         "goal": st.sampled_from(["convert", "upsell"]),
         "purpose": st.sampled_from(["marketing", "marketing", "tips", "service"]),
-        "cooldown": maybe(["1d", "2d", "3d"]),
-        "goal_cooldown": maybe(["2d"]),
-        "lasts": maybe(["1d", "12h", "3d"]),
+        "cooldown": st.sampled_from([None, None, None, "1d", "2d"]),
+        "goal_cooldown": st.sampled_from([None, None, None, "2d"]),
+        "lasts": st.sampled_from(["6h", "12h", "1d", "3d"]),
         "send_at": maybe(["10:00"]),
-        "max_per_contact": maybe([1, 2]),
+        "max_per_contact": st.sampled_from([None, None, None, 2]),
         "tags": st.sampled_from([[], ["discount"]]),
     }
 )
@@ -162,22 +162,30 @@ LIMITED = st.fixed_dictionaries(
 CAPS = st.lists(
     st.builds(
         FrequencyCap,
-        count=st.integers(1, 2),
+        count=st.sampled_from([1, 1, 2]),
         per=st.sampled_from(["1d", "2d", "4d"]),
-        tag=maybe(["discount"]),
+        tag=st.sampled_from([None, None, "discount"]),
     ),
+    min_size=1,
     max_size=2,
 )
-GROUPS = st.fixed_dictionaries({s: st.sets(st.sampled_from(PEOPLE)) for s in SEGMENTS})
-STATEMENTS = st.lists(
-    st.tuples(
-        st.sampled_from(PEOPLE),
-        st.just("email"),
-        st.sampled_from(["marketing", "marketing", "tips", "profiling"]),
-        st.sampled_from([True, True, True, False]),
+GROUPS = st.fixed_dictionaries(
+    {s: st.sets(st.sampled_from(PEOPLE), min_size=3) for s in SEGMENTS[:2]}
+    | {s: st.sets(st.sampled_from(PEOPLE), max_size=2) for s in SEGMENTS[2:]}
+)
+# Everybody agreed to everything, but for what is refused, and who never said a word.
+STATEMENTS = st.builds(
+    lambda refused, silent: [
+        (one, "email", purpose, (one, purpose) not in refused)
+        for one in PEOPLE
+        for purpose in ("marketing", "tips", "profiling")
+        if one != silent
+    ],
+    st.sets(
+        st.tuples(st.sampled_from(PEOPLE), st.sampled_from(["marketing", "tips", "profiling"])),
+        max_size=2,
     ),
-    max_size=14,
-    unique_by=lambda row: (row[0], row[2]),
+    maybe(PEOPLE),
 )
 HOLDOUT = st.none() | st.builds(
     Holdout,
@@ -243,7 +251,7 @@ def may_write(world: World, said: Message, channel: str, one: str, unreachable: 
     limits=st.lists(LIMITED, min_size=4, max_size=4),
     caps=CAPS,
     holdout=HOLDOUT,
-    days=st.lists(st.tuples(GROUPS, st.integers(6, 30)), min_size=2, max_size=5),
+    days=st.lists(st.tuples(GROUPS, st.integers(6, 20)), min_size=3, max_size=6),
     statements=STATEMENTS,
     unreachable=st.sets(st.sampled_from(PEOPLE), max_size=2),
 )

@@ -1,5 +1,6 @@
 """The starter's messages over ninety days: what contacts got, and that no cap was ever broken."""
 
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,12 +17,11 @@ def ninety_days(tmp_path_factory: pytest.TempPathFactory) -> Project:
     root: Path = tmp_path_factory.mktemp("ninety") / "acme"
     copy_starter(root)
     made = Project(root)
-    for name in ("segflow.yml", "models/audiences/audiences.yml"):
-        text = (root / name).read_text("utf-8")
-        made.write({name: "\n".join(line for line in text.splitlines() if "guards:" not in line)})
-    for path in (root / "models" / "segments").glob("*.yml"):
-        lines = path.read_text("utf-8").splitlines()
-        path.write_text("\n".join(line for line in lines if "guards:" not in line), "utf-8")
+    # Seeds go back in time with the clock: early days come and go in leaps.
+    paths = [*root.glob("segflow.yml"), *root.glob("models/*/*.yml")]
+    for path in paths:
+        text = re.sub(r"max_(left|entered): \d+%", r"max_\1: 100000%", path.read_text("utf-8"))
+        path.write_text(text, "utf-8")
     for days in range(90, -1, -1):
         outcome = made.segflow(
             "build", "--quiet", "--exclude", "test:*", "unit_test:*",
@@ -53,10 +53,8 @@ def test_messages_per_contact_and_week(ninety_days: Project) -> None:
         f" from {table} where action = 'send' group by all)"
         " select median(n), quantile_cont(n, 0.99), max(n) from weekly"
     )
-    print("messages per contact and week: median, 99 %, most", *weeks[0])
     assert weeks[0][2] <= 12
     sent = ninety_days.rows(f"select message, count(*) from {table} group by all order by all")
-    print(*sent, sep="\n")
     assert len(sent) == 24
 
 
