@@ -30,7 +30,7 @@ from segflow.errors import ProjectError, WorkspaceError
 from segflow.pipeline import Compiled, build_copy, moment_of
 from segflow.project.nodes import ColumnProperties
 from segflow.questions import preview
-from segflow.questions.preview import AudiencePreview, SegmentPreview
+from segflow.questions.preview import AudiencePreview, MessagePreview, SegmentPreview
 from segflow.report import Options, Report
 
 
@@ -42,6 +42,7 @@ class Preview:
     base: Base | None
     changes: Changes | None
     segments: list[SegmentPreview]
+    messages: list[MessagePreview]
     audiences: list[AudiencePreview]
 
     @property
@@ -101,13 +102,14 @@ def plan(
                     segments = preview.compare_segments(session, *phases)
                     for s in segments if with_examples else ():
                         shown[s.segment] = _examples(session, compiled, s, phases[0])
+                    messages = preview.compare_messages(session, folder / "messages")
                     audiences = [
                         preview.compare_audience(session, audience, folder / "audiences")
                         for audience in compiled.project.audiences
                         if audience.name in steps.audiences
                     ]
     segments = [replace(s, examples=shown.get(s.segment, ())) for s in segments]
-    made = Preview(report, base, found, segments, audiences)
+    made = Preview(report, base, found, segments, messages, audiences)
     return _judged(made, compiled, options)
 
 
@@ -209,6 +211,7 @@ def _before(
             )
         with engine.session() as session:
             preview.keep_members(session, preview.published_members(session), renamed, before)
+            preview.keep_messages(session, folder / "messages")
             preview.keep_audiences(session, names, folder / "audiences")
         if base is None or base.run is None:
             return before, before, before, blind

@@ -5,7 +5,7 @@ from typing import Any
 
 from segflow.compile.changes import Changes
 from segflow.planning import Preview
-from segflow.questions.preview import AudiencePreview, Moved, SegmentPreview
+from segflow.questions.preview import AudiencePreview, MessagePreview, Moved, SegmentPreview
 
 _MINUS = "\N{MINUS SIGN}"
 _SHOWN = 15
@@ -52,7 +52,9 @@ def text(made: Preview) -> Iterator[str]:
         yield ""
         for first, *counts, last in [names, *rows]:
             indent = "" if first is names[0] else "  "
-            yield f"{indent + first:<42}{''.join(f'{n:>10}' for n in counts)}   {last}".rstrip()
+            widths = [max(10, len(name) + 2) for name in names[1:-1]]
+            cells = "".join(f"{n:>{width}}" for n, width in zip(counts, widths, strict=True))
+            yield f"{indent + first:<42}{cells}   {last}".rstrip()
         yield from (f"  {note}" for note in notes)
     for heading, lines in _lists(made):
         yield from ("", heading, *(f"  {_bare(line)}" for line in lines))
@@ -80,6 +82,7 @@ def results(made: Preview) -> dict[str, Any]:
         "models": found.models if found else [],
         "downstream": found.downstream if found else [],
         "segments": made.segments,
+        "messages": made.messages,
         "audiences": made.audiences,
         "nodes": made.report.results,
         "warnings": made.report.warnings,
@@ -103,6 +106,15 @@ def _tables(made: Preview) -> Iterator[tuple[list[str], list[list[str]], list[st
         if any(_count(s.causes["data"]) for s in made.segments):
             notes.append("new data: rows that came late or were corrected since the last run")
         yield ["segment", "before", "after", "entered", "left", "because"], rows, notes
+    messages = [m for m in made.messages if m.moves]
+    if messages:
+        rows = [
+            [f"{m.message} · {m.channel}", f"{m.before:,}", f"{m.after:,}", _of_whom(m)]
+            for m in messages
+        ]
+        others = len(made.messages) - len(messages)
+        notes = [f"{others} others: no change"] if others else []
+        yield ["message · channel", "now", "with this change", "of whom"], rows, notes
     audiences = [a for a in made.audiences if a.moves or a.guard or a.held]
     if audiences:
         rows = [
@@ -133,6 +145,10 @@ def _title(made: Preview) -> str:
         for count, verb in ((s.entered, "enter"), (s.left, "leave"))
         if count
     ][:2]
+    more = sum(m.had_nothing for m in made.messages)
+    other = sum(m.gained - m.had_nothing for m in made.messages)
+    said += [f"**{more:,} more get a message**"] if more else []
+    said += [f"**{other:,} get another one**"] if other else []
     changed = sum(a.moves for a in made.audiences)
     if said or changed:
         verb = "changes" if changed == 1 else "change"
@@ -152,6 +168,7 @@ def _what_changed(made: Preview) -> str:
     said = []
     if made.changes:
         said = [f"`{name}` {was} → {now}" for name, (was, now) in made.changes.vars.items()]
+        said += [*made.changes.said.values()][:3]
         said += [f"seed `{seed.rpartition('.')[2]}`" for seed in made.changes.seeds]
         edited = [m for m in made.changes.models if m.kind != "text" and not m.causes]
         said += [f"{_KINDS[m.kind]}: `{m.name}`" for m in edited[:3]]
@@ -178,6 +195,18 @@ def _because(segment: SegmentPreview) -> str:
         whole = f"{label} {' / '.join(parts)}" + (f" ({named})" if named else "")
         said.append(named if named and is_all else whole)
     return " · ".join([*said, *filter(None, [_stopped(segment)])])
+
+
+def _of_whom(message: MessagePreview) -> str:
+    """Whom a message gains and loses: what they had, or have now."""
+    said = [f"+{message.gained:,}"] if message.gained else []
+    had = [f"{message.had_nothing:,} had nothing"] if message.had_nothing else []
+    had += [f"{n:,} had {name}" for name, n in [*message.instead_of.items()][:2]]
+    said[:1] = [f"{said[0]}: {', '.join(had)}"] if said else []
+    to = [f"{n:,} to {name}" for name, n in [*message.to.items()][:2]]
+    if message.lost:
+        said.append(f"{_less(message.lost)}{': ' if to else ''}{', '.join(to)}")
+    return " · ".join(said)
 
 
 def _stopped(item: SegmentPreview | AudiencePreview) -> str:

@@ -10,6 +10,10 @@ from segflow.compile.graph import Graph
 Kind = Literal["new", "columns", "logic", "text", "renamed", "removed"]
 
 
+_PLAIN = ("persona", "goal", "purpose", "channel", "message", "audience")
+_UNSAID = ("origin", "path", "description", "meta", "position")
+
+
 @dataclass(frozen=True)
 class ModelChange:
     """A model whose own definition changed.
@@ -32,7 +36,8 @@ class Changes:
 
     `vars` have the value before and the one now, None where there is none; `downstream` are the
     ids of nodes that change only through what they read; `roots` are, for each id that changes, the
-    names of what it comes from.
+    names of what it comes from. `said` are messages and the like of which YAML says something else,
+    by id, each with what that is.
     """
 
     vars: dict[str, tuple[Any, Any]]
@@ -40,11 +45,13 @@ class Changes:
     models: tuple[ModelChange, ...]
     downstream: tuple[str, ...]
     roots: dict[str, tuple[str, ...]]
+    said: dict[str, str]
 
     @property
     def modified(self) -> set[str]:
         """The ids of nodes that are new or say something else than before."""
-        return {m.node for m in self.models if m.kind not in ("text", "removed")} | set(self.seeds)
+        models = {m.node for m in self.models if m.kind not in ("text", "removed")}
+        return models | set(self.seeds) | self.said.keys()
 
 
 def changes(before: tuple[Graph, Compilation], now: tuple[Graph, Compilation]) -> Changes:
@@ -69,13 +76,15 @@ def changes(before: tuple[Graph, Compilation], now: tuple[Graph, Compilation]) -
         for m in models
         if m.kind not in ("text", "renamed", "removed")
     } | {seed: (f"seed `{new.nodes[seed].name}`",) for seed in seeds}
+    said = _said_otherwise(old, new)
+    own |= {node: (f"{new.nodes[node].kind} `{new.nodes[node].name}`",) for node in said}
     roots: dict[str, tuple[str, ...]] = {}
     for node in new.order:
         found = [*own.get(node, ()), *(r for p in new.parents[node] for r in roots.get(p, ()))]
         if found:
             roots[node] = tuple(dict.fromkeys(found))
     downstream = tuple(node for node in roots if node not in own and node in new.models)
-    return Changes(variables, seeds, tuple(models), downstream, roots)
+    return Changes(variables, seeds, tuple(models), downstream, roots, said)
 
 
 def joined(newest: Changes, older: Sequence[tuple[frozenset[str], Changes]]) -> Changes:
@@ -99,7 +108,34 @@ def joined(newest: Changes, older: Sequence[tuple[frozenset[str], Changes]]) -> 
         tuple(m for found in every for m in found.models if of(m.node) is found),
         tuple(n for found in every for n in found.downstream if of(n) is found),
         roots,
+        {n: text for found in every for n, text in found.said.items() if of(n) is found},
     )
+
+
+def _said_otherwise(old: Graph, new: Graph) -> dict[str, str]:
+    """Of messages, audiences and what they name: which keys have another value, or what is new."""
+    found = {}
+    for node in new.nodes.values():
+        if node.kind not in _PLAIN:
+            continue
+        before = old.nodes.get(node.id)
+        if before is None:
+            found[node.id] = f"new {node.kind}: `{node.name}`"
+            continue
+        keys = [
+            f"{key} {_short(getattr(before, key))} → {_short(getattr(node, key))}"
+            for key in node.__struct_fields__
+            if key not in _UNSAID and getattr(before, key) != getattr(node, key)
+        ]
+        if keys:
+            found[node.id] = f"{node.kind} `{node.name}`: {', '.join(keys)}"
+    return found
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+        return ", ".join(value) or "none"
+    return str(value) if isinstance(value, str | int | float) else "…" if value else "none"
 
 
 def _changed_vars(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -15,6 +15,7 @@ from segflow.engines.base import Session
 from segflow.project.nodes import Audience
 
 CAUSES = ("data", "time", "definition")
+_LIVE = "cast(contact_id as varchar) as contact_id, channel, message"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,29 @@ class AudiencePreview:
     @property
     def moves(self) -> bool:
         return bool(self.adds or self.changes or self.removes)
+
+
+@dataclass(frozen=True)
+class MessagePreview:
+    """How many contacts have a message live on a channel.
+
+    `gained` did not have it; of them `had_nothing` had no other on the channel, and `instead_of`
+    counts the messages that the rest had. `lost` have it no more, `to` counts what they have now.
+    """
+
+    message: str
+    channel: str
+    before: int
+    after: int
+    gained: int
+    had_nothing: int
+    instead_of: dict[str, int]
+    lost: int
+    to: dict[str, int]
+
+    @property
+    def moves(self) -> bool:
+        return bool(self.gained or self.lost)
 
 
 def keep_members(session: Session, query: str, renamed: Mapping[str, str], folder: Path) -> None:
@@ -171,6 +195,47 @@ def examples(
         for row in rows
     )
     return tuple(filter(None, shown))
+
+
+def keep_messages(session: Session, path: Path) -> None:
+    """Put aside what is live."""
+    if session.relation_type("segments", "next_message"):
+        session.export(f"select {_LIVE} from segments.next_message", path, "parquet")
+
+
+def compare_messages(session: Session, path: Path) -> list[MessagePreview]:
+    """How the messages that are live differ from those put aside."""
+    if not session.relation_type("segments", "next_message"):
+        return []
+    nothing = f"select {_LIVE} from segments.next_message limit 0"
+    was = f"from {_parquet(path)}" if path.exists() else nothing
+    rows = session.rows(
+        f"with was as ({was}), now as (select {_LIVE} from segments.next_message),"
+        " both_ as (select channel, was.message as old, now.message as new, count(*) as contacts"
+        " from was full join now using (contact_id, channel) group by all)"
+        " select channel, old, new, contacts from both_ order by contacts desc, old, new"
+    )
+    names = dict.fromkeys((m, c) for c, old, new, _ in rows for m in (old, new) if m)
+    found = []
+    for message, channel in sorted(names):
+        here = [(old, new, n) for c, old, new, n in rows if c == channel]
+        gained = {old: n for old, new, n in here if new == message and old != message}
+        lost = {new: n for old, new, n in here if old == message and new != message}
+        kept = sum(n for old, new, n in here if old == new == message)
+        found.append(
+            MessagePreview(
+                message,
+                channel,
+                kept + sum(lost.values()),
+                kept + sum(gained.values()),
+                sum(gained.values()),
+                gained.get(None, 0),
+                {old: n for old, n in gained.items() if old},
+                sum(lost.values()),
+                {new: n for new, n in lost.items() if new},
+            )
+        )
+    return found
 
 
 def compare_audience(session: Session, audience: Audience, folder: Path) -> AudiencePreview:
