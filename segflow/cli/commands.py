@@ -15,7 +15,7 @@ import click
 from segflow import __version__, artifacts, asking, pipeline, planning
 from segflow.build.plan import Plan, Step, kind_of
 from segflow.build.runner import Result, Watch
-from segflow.cli import answers, preview
+from segflow.cli import answers, matrices, preview
 from segflow.cli.output import Log, as_json, emptiness, errors_of, results_of, table
 from segflow.cli.starter import copy_starter
 from segflow.compile.selection import select, select_with_tests
@@ -155,6 +155,10 @@ def _options(*names: str) -> Callable[[F], F]:
             "--every", type=click.Choice(["1d", "1w"]), default="1d", show_default=True
         ),
         "against": click.option("--against", help="What to compare with."),
+        "by": click.option("--by", type=click.Choice(["stage", "persona"]), default="stage"),
+        "outcomes": click.option(
+            "--outcomes", is_flag=True, help="Whether messages did what they were for."
+        ),
         "output": click.option("--output", type=click.Choice(["text", "json"]), default="text"),
         "document": click.option(
             "--output", type=click.Choice(["text", "json", "markdown"]), default="text"
@@ -430,6 +434,26 @@ def backtest(invocation: Invocation) -> int:
     for line in answers.backtest_lines(found):
         invocation.data(line)
     invocation.answer({"segment": given["segment"], "definitions": found})
+    return 0
+
+
+@_command(
+    "matrix", *(option for option in _EVERY if option != "output"), "by", "outcomes", "document"
+)
+def matrix(invocation: Invocation) -> int:
+    """Show which goal has a message for whom, and what is not covered."""
+    if invocation.given["outcomes"]:
+        names, rows = asking.outcomes(invocation.compiled())
+        outcomes = [dict(zip(names, row, strict=True)) for row in rows]
+        fence = ["```"] if invocation.output == "markdown" else []
+        for line in (*fence, *matrices.outcomes(outcomes), *fence):
+            invocation.data(line)
+        invocation.answer({"outcomes": outcomes})
+        return 0
+    made = asking.matrix(invocation.compiled(), invocation.given["by"])
+    for line in (matrices.markdown if invocation.output == "markdown" else matrices.text)(made):
+        invocation.data(line)
+    invocation.answer(vars(made))
     return 0
 
 
