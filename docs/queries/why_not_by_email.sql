@@ -27,7 +27,9 @@ reasons as (
         case
             when contacts.contact_id is null then 'unknown contact'
             when nullif(trim(contacts.email), '') is null then 'no address'
-            when contacts.is_email_reachable is not true
+            when
+                contacts.is_email_reachable is not true
+                or contacts.email_unreachable_because is not null
                 then coalesce(
                     replace(contacts.email_unreachable_because, '_', ' '), 'unreachable'
                 )

@@ -34,8 +34,10 @@ select
     coalesce(contact_activity.content_views_28, 0) as content_views_28,
     email_addresses.last_email_click_at,
     coalesce(email_addresses.emails_sent_90, 0) as emails_sent_90,
+    -- who is not interested has an address that works: what is owed still goes there
     contacts.email is not null
-    and email_addresses.email_unreachable_because is null as is_email_reachable,
+    and coalesce(email_addresses.email_unreachable_because = 'unengaged', true)
+        as is_email_reachable,
     case
         when contacts.email is null then 'no_address'
         else email_addresses.email_unreachable_because

@@ -11,4 +11,4 @@ select
 
 from contacts
 
-where not is_email_reachable
+where email_unreachable_because is not null

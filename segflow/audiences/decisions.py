@@ -93,7 +93,7 @@ def _write(candidates: Candidates, messages: list[Message], evaluation: Evaluati
         "create or replace table segments.decision_counts as select * from"
         f" segments.decision_counts where as_of < {candidates.moment} union all"
         " select run, as_of, cast(as_of as date), message, channel, action, reason, count(*)"
-        " from segflow.decided group by all order by all"
+        " from segments.decided group by all order by all"
     )
     session.execute(_VIEW)
     session.execute(
@@ -118,7 +118,7 @@ def _decided(candidates: Candidates, messages: list[Message], evaluation: Evalua
     held_out = draw("messages.message", "cast(candidates.contact_id as varchar)")
     # No message is not a table without rows, which VALUES cannot be.
     return (
-        "create or replace table segflow.decided as with"
+        "create or replace table segments.decided as with"
         " messages (message, goal, on_all, holdout, is_contract) as"
         f" (values {told or '(null::varchar, null::varchar, false, 0, false)'}),"
         f" units as (select unit_id, bool_or(is_control) as was_control from {PAST}"
@@ -176,7 +176,7 @@ def _exposed(candidates: Candidates, messages: list[Message], evaluation: Evalua
         " coalesce(decided.send_after, decided.as_of) + messages.lasts, decided.segment,"
         f" decided.entered_at, winners.evidence, candidates.payload, {said},"
         f" messages.fingerprint, {commit} from {WINNERS} as winners"
-        " join segflow.decided as decided using (message, channel, contact_id)"
+        " join segments.decided as decided using (message, channel, contact_id)"
         f" join {CANDIDATES} as candidates using (message, channel, contact_id)"
         f" join messages using (message, channel){statements}"
         " order by message, channel, contact_id"
@@ -213,7 +213,7 @@ def _list(names: Iterable[str]) -> str:
 
 def _count(candidates: Candidates, messages: list[Message]) -> Decided:
     rows = candidates.session.rows(
-        "select reason, count(*) from segflow.decided group by all order by 2 desc, 1"
+        "select reason, count(*) from segments.decided group by all order by 2 desc, 1"
     )
     behind = {m.name: [candidates.behind[m.name, c] for c in m.channels] for m in messages}
     return Decided(
@@ -236,5 +236,5 @@ def _sentence() -> str:
 _VIEW = (
     "create or replace view segments.decisions as select decision_id, run, as_of, contact_id,"
     " message, goal, channel, variant, action, reason, lost_to, send_after,"
-    f" {_sentence()} as because from segflow.decided"
+    f" {_sentence()} as because from segments.decided"
 )

@@ -52,6 +52,7 @@ def results_of(report: Report) -> dict[str, Any]:
         "tests": report.tests,
         "segments": report.updated.movements,
         "stages": report.updated.stages,
+        "messages": report.updated.decided,
         "audiences": report.updated.audiences,
         "guards": report.updated.watched.trips,
         "deliveries": report.deliveries,

@@ -40,6 +40,16 @@ _REASONS = {
     "unknown_contact": "not in contacts",
     "no_key": "no key",
     "same_key": "share a key with another",
+    "held_back": "wait for what is late or failed",
+    "inactive": "not in its days",
+    "already_live": "already live",
+    "no_payload": "no payload value",
+    "cooldown": "in cooldown",
+    "after": "too soon after another",
+    "frequency_cap": "frequency cap",
+    "preferred_channel": "get it on a preferred channel",
+    "lost": "get another message",
+    "limit": "over the message's limit",
 }
 
 
@@ -130,6 +140,7 @@ def _summary(report: Report) -> Iterator[str]:
     yield ""
     yield from _nodes(report)
     yield from _segments(report)
+    yield from _messages(report)
     yield from _audiences(report)
     yield from _warnings(report)
     yield ""
@@ -209,6 +220,23 @@ def _segments(report: Report) -> Iterator[str]:
     if report.updated.stages:
         counts = " · ".join(f"{stage} {count:,}" for stage, count in report.updated.stages.items())
         yield f"  stage      {counts}"
+
+
+def _messages(report: Report) -> Iterator[str]:
+    """How many candidates got their message, and why the others did not, by policy."""
+    decided = report.updated.decided
+    if decided is None:
+        return
+    held = sum(decided.held.values())
+    yield ""
+    yield (
+        f"Messages  {decided.candidates:,} candidates:  {decided.sent:,} sent ·"
+        f" {decided.held_out:,} held out · {held:,} held"
+    )
+    reasons = [f"{count:,} {_REASONS.get(name, name)}" for name, count in decided.held.items()]
+    for start in range(0, len(reasons), 4):
+        heading = "why held" if start == 0 else ""
+        yield f"  {heading:<10}{' · '.join(reasons[start : start + 4])}"
 
 
 def _audiences(report: Report) -> Iterator[str]:

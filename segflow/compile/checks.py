@@ -28,6 +28,7 @@ BUILT_IN_TABLES = {
     "status",
     "user_types",
     "clauses",
+    "decided",
     "decisions",
     "decision_counts",
     "next_message",

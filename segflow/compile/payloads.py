@@ -95,7 +95,9 @@ def _part(part: nodes.Expr, value_of: ValueOf) -> str:
         return literal(part.data)
     if isinstance(part, nodes.Const):
         return literal(str(part.value))
-    return f"nullif(trim(cast({_value(part, value_of)} as varchar)), '')"
+    if isinstance(part, nodes.Filter) and part.name == "default":
+        return _value(part, value_of)
+    return _text(_value(part, value_of))
 
 
 def _value(part: nodes.Expr, value_of: ValueOf) -> str:
@@ -111,12 +113,16 @@ def _value(part: nodes.Expr, value_of: ValueOf) -> str:
     given = [arg.value for arg in part.args if isinstance(arg, nodes.Const)]
     value = _value(part.node, value_of)
     if part.name == "default" and len(given) == 1:
-        return f"coalesce(nullif(trim(cast({value} as varchar)), ''), {literal(str(given[0]))})"
+        return f"coalesce({_text(value)}, {literal(str(given[0]))})"
     if part.name == "round" and len(given) < 2 and all(isinstance(n, int) for n in given):
         return f"round({value}, {given[0] if given else 0})"
     if part.name in ("upper", "lower") and not part.args:
         return f"{part.name}({value})"
     raise _too_much(f"these arguments of `{part.name}`")
+
+
+def _text(value: str) -> str:
+    return f"nullif(trim(cast({value} as varchar)), '')"
 
 
 def _too_much(what: str) -> ProjectError:
