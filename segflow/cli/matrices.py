@@ -24,7 +24,8 @@ def text(made: Matrix) -> Iterator[str]:
         broken = [_broken(name) for name in types]
         for level in range(max(map(len, broken))):
             words = [parts[level] if level < len(parts) else "" for parts in broken]
-            yield " " * label + "".join(w.rjust(n) for w, n in zip(words, widths, strict=True))
+            line = "".join(w.rjust(n) for w, n in zip(words, widths, strict=True))
+            yield f"{'':<{label}}{line}".rstrip()
         for name, counts in _lines(made, types):
             cells = [f"{n:,}" if n else "·" for n in counts]
             line = "".join(c.rjust(n) for c, n in zip(cells, widths, strict=True))
@@ -79,7 +80,7 @@ def outcomes(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield f"{_cut(name, 29):<30}{counts}  {_difference(row)}"
     still_open = sum(row["still_open"] for row in totals if row["level"] == "goal")
     yield ""
-    yield f"{still_open:,} contacts have a window that is still open"
+    yield f"{still_open:,} windows of contacts and goals are still open"
 
 
 def _lines(made: Matrix, types: list[str]) -> Iterator[tuple[str, list[int]]]:
@@ -121,15 +122,15 @@ def _broken(name: str) -> list[str]:
 
 
 def _messages(messages: tuple[Offer, ...]) -> Iterator[str]:
-    yield f"{'Messages':<22}{'to':<29}{'by':<32}{'prio':>4}{'elig.':>7}{'live':>6}"
+    yield f"{'Messages':<24}{'to':<28}{'by':<32}{'prio':>4}{'elig.':>6}{'live':>6}"
     for goal, group in groupby(messages, lambda message: message.goal):
         yield goal
         for m in group:
             more = f" +{len(m.segments) - 1}" if len(m.segments) > 1 else ""
-            to = _cut(m.segments[0], 28 - len(more)) + more
-            name = f"{_cut(m.message, 18)}{' *' if m.is_contract else ''}"
+            to = _cut(m.segments[0], 27 - len(more)) + more
+            name = f"{_cut(m.message, 19)}{' *' if m.is_contract else ''}"
             by = _cut(", ".join(m.channels), 31)
-            yield f"  {name:<20}{to:<29}{by:<32}{m.priority:>4}{m.eligible:>7,}{m.live:>6,}"
+            yield f"  {name:<22}{to:<28}{by:<32}{m.priority:>4}{m.eligible:>6,}{m.live:>6,}"
     owed = sorted({message.purpose for message in messages if message.is_contract})
     if owed:
         yield f"* {', '.join(owed)}, {_CONTRACT}"
