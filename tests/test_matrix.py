@@ -66,7 +66,7 @@ def test_goals_by_stage_and_by_persona(project: MakeProject) -> None:
 def test_the_matrix_of_the_starter_adds_up(starter: Project, by: str) -> None:
     found = matrix(starter, "--by", by)
     assert sum(found["user_types"].values()) == starter.rows("select count(*) from lifecycle.contacts")[0][0]  # fmt: skip
-    assert [*found["user_types"]][0] == {"stage": "subscriber", "persona": "payment_pete"}[by]
+    assert next(iter(found["user_types"])) == {"stage": "subscriber", "persona": "payment_pete"}[by]
     for cell in found["cells"]:
         assert found["user_types"][cell["user_type"]] >= cell["eligible"] >= cell["live"]
         assert sum(cell["by_channel"].values()) >= cell["live"] >= max(cell["by_channel"].values(), default=0)  # fmt: skip
@@ -158,7 +158,7 @@ def test_what_is_meant_is_allowed(project: MakeProject) -> None:
     [
         ("convrt × in_app", ["unknown goal `convrt`", "did you mean `convert`"]),
         ("convert x inapp", ["unknown channel `inapp`", "did you mean `in_app`"]),
-        ("convert in_app", ["`convert in_app`", "as in content x in_app"]),
+        ("convert in_app", ["`convert in_app`", "as in content × in_app"]),
     ],
 )
 def test_what_is_allowed_must_be_there(

@@ -143,9 +143,9 @@ class Reader:
                 self._plain(kind, item, file, Origin(path, f"$.{kind}[{index}]"))
 
     def _gap(self, said: str, file: File, origin: Origin) -> None:
-        goal, *channels = re.split(r"\s*\N{MULTIPLICATION SIGN}\s*|\s+x\s+", said.strip())
+        goal, *channels = re.split(r"\s*×\s*|\s+x\s+", said.strip())
         if len(channels) != 1:
-            hint = "name a goal and a channel, as in content x in_app"
+            hint = "name a goal and a channel, as in content × in_app"
             raise ProjectError(f"`{said}` is no gap", origin.location(), hint)
         where: dict[str, Any] = {"package": self.package.name, "path": file.relative}
         gap = nodes.Gap(**where, name=said, goal=goal, channel=channels[0], origin=origin)
