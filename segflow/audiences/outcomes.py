@@ -84,8 +84,9 @@ def _outcomes(goals: Mapping[str, str], now: str, merges: str | None) -> str:
         who=who,
         joined=joined,
         now=now,
-        treated=_wilson("treated_rate", "treated"),
-        held_out=_wilson("held_out_rate", "held_out"),
+        places=_PLACES,
+        treated=_wilson("treated_rate", "counted.treated"),
+        held_out=_wilson("held_out_rate", "counted.held_out"),
         contacts=_CONTACTS,
         conversions=_CONVERSIONS,
     )
@@ -103,6 +104,11 @@ _NOTHING = (
     "select null::varchar as goal, null::varchar as contact_id, null::timestamp as happened_at,"
     " null::decimal(18, 2) as value limit 0"
 )
+# A variant is drawn once and for all: by variant are its message's contacts, taken apart.
+_PLACES = (
+    "group by grouping sets ((goal, message, month), (goal, message, variant, month))"
+    " having grouping(variant) = 1 or variant is not null"
+)
 _SQL = """
 with goals (goal, within) as (values {goals}),
 reached as ({reached}),
@@ -113,15 +119,12 @@ exposed as (
     where not is_contract
 ),
 drawn as (
-    select goal, 'goal' as level, null::varchar as message, null::varchar as variant, contact_id,
-        as_of, starts_at, not is_control as is_treated
+    select goal, null::varchar as message, null::varchar as variant, contact_id, as_of, starts_at,
+        not is_control as is_treated
     from exposed
     union all
-    select goal, 'message', message, null, contact_id, as_of, starts_at, action = 'send'
+    select goal, message, variant, contact_id, as_of, starts_at, action = 'send'
     from exposed where reason is distinct from 'control_group'
-    union all
-    select goal, 'variant', message, variant, contact_id, as_of, starts_at, action = 'send'
-    from exposed where variant is not null and reason is distinct from 'control_group'
 ),
 dated as (
     select *, null::date as month from drawn
@@ -129,45 +132,45 @@ dated as (
     select *, cast(date_trunc('month', as_of) as date) from drawn
 ),
 firsts as (
-    select goal, level, message, variant, month, contact_id, min(starts_at) as starts_at,
-        arg_min(is_treated, (as_of, is_treated)) as is_treated
+    select goal, message, month, contact_id, min(starts_at) as starts_at,
+        arg_min(variant, as_of) as variant, arg_min(is_treated, (as_of, is_treated)) as is_treated
     from dated group by all
 ),
 followed as (
     select firsts.*, goals.within, starts_at + goals.within <= {now} as is_over
     from firsts join goals using (goal)
 ),
-each as (
-    select followed.* exclude (starts_at, within), count(reached.happened_at) > 0 as has_converted,
-        sum(reached.value) as value
-    from followed left join reached on followed.goal = reached.goal
-        and followed.contact_id = reached.contact_id and reached.happened_at > followed.starts_at
-        and reached.happened_at <= followed.starts_at + followed.within
-    group by all
-),
 counted as (
-    select goal, level, message, variant, month,
+    select row(goal, message, variant, month) as place, goal, message, variant, month,
         count(*) filter (is_over and is_treated) as treated,
         count(*) filter (is_over and not is_treated) as held_out,
-        count(*) filter (not is_over) as still_open,
-        count(*) filter (is_over and is_treated and has_converted) as treated_conversions,
-        count(*) filter (is_over and not is_treated and has_converted) as held_out_conversions,
-        sum(value) filter (is_over and is_treated) as treated_value,
-        sum(value) filter (is_over and not is_treated) as held_out_value
-    from each group by all
+        count(*) filter (not is_over) as still_open
+    from followed {places}
+),
+converted as (
+    select row(goal, message, variant, month) as place,
+        count(distinct contact_id) filter (is_treated) as treated,
+        count(distinct contact_id) filter (not is_treated) as held_out,
+        sum(value) filter (is_treated) as treated_value,
+        sum(value) filter (not is_treated) as held_out_value
+    from followed join reached using (goal, contact_id)
+    where is_over and happened_at > starts_at and happened_at <= starts_at + within {places}
 ),
 rated as (
-    select *, treated_conversions / nullif(treated, 0) as treated_rate,
-        held_out_conversions / nullif(held_out, 0) as held_out_rate,
+    select counted.*, coalesce(converted.treated, 0) as treated_conversions,
+        coalesce(converted.held_out, 0) as held_out_conversions, treated_value, held_out_value,
+        treated_conversions / nullif(counted.treated, 0) as treated_rate,
+        held_out_conversions / nullif(counted.held_out, 0) as held_out_rate,
         treated_rate - held_out_rate as lift, {treated} as one, {held_out} as other
-    from counted
+    from counted left join converted using (place)
 ),
 judged as (
     select *, lift - sqrt((treated_rate - one[1]) ** 2 + (other[2] - held_out_rate) ** 2) as low,
         lift + sqrt((one[2] - treated_rate) ** 2 + (held_out_rate - other[1]) ** 2) as high
     from rated
 )
-select * exclude (one, other, lift, low, high), round(lift, 6) as lift, round(low, 6) as lift_low,
+select case when message is null then 'goal' when variant is null then 'message' else 'variant' end
+    as level, * exclude (place, one, other, lift, low, high), round(lift, 6) as lift, round(low, 6) as lift_low,
     round(high, 6) as lift_high, case
         when least(treated, held_out) < {contacts}
             or treated_conversions + held_out_conversions < {conversions} then 'too few to tell'

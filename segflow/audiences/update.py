@@ -94,7 +94,8 @@ def update_audiences(
     user_types.write_user_types(session, graph)
     if updated.decided:
         matrix.write_matrix(session, graph)
-        outcomes.write_outcomes(session, graph, evaluation.as_of, stale, merges)
+        if plan.is_whole:
+            outcomes.write_outcomes(session, graph, evaluation.as_of, stale, merges)
     reach = user_types.write_reach(session, graph)
     mailed = {n for a in graph.project.audiences if a.channel == _MAIL for n in a.segments}
     updated.mailable = {
