@@ -95,7 +95,8 @@ def _decisions(session: Session, contact: str, hers: str) -> tuple[Decision, ...
         "with beaten as (select lost_to, channel, list(distinct message order by message) as names"
         f" from segments.decisions where cast(contact_id as varchar) = {literal(contact)}"
         " and lost_to is not null group by all)"
-        " select message, decisions.channel, action, reason, because, run, as_of, coalesce(names, [])"
+        " select message, decisions.channel, action, reason, because, run, as_of,"
+        " coalesce(names, [])"
         " from segments.decisions as decisions left join beaten on beaten.lost_to = message"
         f" and beaten.channel = decisions.channel where {hers}"
         " order by action desc, message, channel"
@@ -107,7 +108,8 @@ def _exposures(session: Session, hers: str) -> tuple[Exposure, ...]:
     rows = session.rows(
         "select message, channel, variant, action, sent.reason, run, as_of, send_after, segment,"
         " entered_at, consent, ended_at, ends.reason, decision_id in"
-        " (select decision_id from segments.next_message), coalesce(evidence, map([]::varchar[], []::varchar[]))"
+        " (select decision_id from segments.next_message),"
+        " coalesce(evidence, map([]::varchar[], []::varchar[]))"
         " from segflow.exposures as sent left join segflow.exposure_ends as ends"
         f" using (decision_id) where {hers} order by as_of desc, message, channel"
     )
