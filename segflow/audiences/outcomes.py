@@ -170,8 +170,8 @@ judged as (
     from rated
 )
 select case when message is null then 'goal' when variant is null then 'message' else 'variant' end
-    as level, * exclude (place, one, other, lift, low, high), round(lift, 6) as lift, round(low, 6) as lift_low,
-    round(high, 6) as lift_high, case
+    as level, * exclude (place, one, other, lift, low, high), round(lift, 6) as lift,
+    round(low, 6) as lift_low, round(high, 6) as lift_high, case
         when least(treated, held_out) < {contacts}
             or treated_conversions + held_out_conversions < {conversions} then 'too few to tell'
         when low > 0 then 'more' when high < 0 then 'fewer' else 'no difference seen'
