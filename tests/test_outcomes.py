@@ -76,6 +76,8 @@ def test_conversions_within_the_window_of_the_first_exposure(project: MakeProjec
     made.run("--as-of", DAY(4))
     made.run("--as-of", "2026-07-08 01:59:59")
     assert total(made, COUNTS, "message") == (0, 0, 40, 0, 0)
+    made.run("--as-of", DAY(9), "--select", "message:hello")
+    assert total(made, COUNTS, "message") == (0, 0, 40, 0, 0)
     made.run("--as-of", DAY(9))
     assert total(made, COUNTS, "message") == (len(sent), len(held), 0, 2, 1)
     assert total(made, "treated_value, held_out_value", "message") == (pytest.approx(51.5), 50)

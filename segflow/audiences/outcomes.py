@@ -53,7 +53,7 @@ def write_outcomes(
     outcomes = _outcomes(goals, timestamp(as_of), merges)
     if kept and session.relation_type("segments", "outcomes"):
         names = ", ".join(map(literal, kept))
-        outcomes += f" union all from segments.outcomes where goal in ({names})"
+        outcomes += f" union all by name from segments.outcomes where goal in ({names})"
     order = "goal, level, message, variant, month"
     session.execute(
         f"create or replace table segments.outcomes as from ({outcomes}) order by {order}"
