@@ -1,12 +1,13 @@
 """Results of a build in; memberships, user types, reach and the chosen audiences up to date out."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from segflow.audiences import audiences, history, matrix, membership, outcomes, user_types
 from segflow.audiences.audiences import Built
 from segflow.audiences.decisions import Decided, decide
-from segflow.audiences.guards import Change, Watched
+from segflow.audiences.guards import Change, Trip, Watched
 from segflow.audiences.membership import Evaluation, Guarding, Movement
 from segflow.build.materializations import comment
 from segflow.build.plan import Plan
@@ -77,7 +78,17 @@ def update_audiences(
     updated.movements = membership.update(
         session, list(evaluated), removed, evaluation, merges, guarding
     )
-    stale.update({node: all_of(node) for node in updated.stopped})
+    stopped = {node: all_of(node) for node in updated.stopped}
+    if stopped:
+        waiting = [
+            audience
+            for audience in chosen
+            if audiences.roots_behind(session, graph, audience, {**stale, **stopped})
+            and not audiences.roots_behind(session, graph, audience, stale)
+        ]
+        with membership.as_if_moved(session, [graph.nodes[n].name for n in stopped], merges):
+            updated.watched.trips += _foreseen(session, graph, waiting, approved)
+    stale.update(stopped)
     for name in plan.segments:
         segment = graph.segments[name]
         at = segment.relation
@@ -119,6 +130,18 @@ def _guarding(graph: Graph, evaluated: dict[str, str | None], updated: Updated) 
         return bool(why)
 
     return Guarding(evaluated, waits)
+
+
+def _foreseen(
+    session: Session, graph: Graph, waiting: list[Audience], approved: Mapping[str, int]
+) -> list[Trip]:
+    """Guards of audiences that will hold once those of the segments they wait for let through."""
+    watched = Watched(approved)
+    for audience in waiting:
+        # What goes wrong with it is said when it is built.
+        with suppress(StepError):
+            audiences.judge(session, graph, audience, watched)
+    return [trip for trip in watched.trips if trip.holds]
 
 
 def _audience(

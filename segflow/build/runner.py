@@ -21,7 +21,7 @@ from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.lineage import Stale, all_of, roots_of, stale_columns, told
 from segflow.compile.parsing import ParsedModel
 from segflow.compile.relations import Relation, at, quoted
-from segflow.engines.base import Column, Engine, Session
+from segflow.engines.base import Column, Engine, EngineError, Session
 from segflow.errors import Location, SegflowError, StepError
 from segflow.project import nodes
 
@@ -211,7 +211,10 @@ def _explained(error: Exception, step: Step, graph: Graph) -> str:
     if not isinstance(error, SegflowError):
         error = StepError(f"{type(error).__name__}: {error}")
     if error.location is None and step.node in graph.models:
-        error.location = Location(compiled_path(graph, graph.models[step.node].model))
+        # Whatever is executed has one line before the model's own.
+        line = error.line - 1 if isinstance(error, EngineError) and error.line else None
+        path = compiled_path(graph, graph.models[step.node].model)
+        error.location = Location(path, line or None)
     return str(error)
 
 

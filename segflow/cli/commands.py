@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from segflow import __version__, artifacts, asking, pipeline, planning
+from segflow import __version__, artifacts, asking, baseline, pipeline, planning
 from segflow.build.plan import Plan, Step, kind_of
 from segflow.build.runner import Result, Watch
 from segflow.cli import answers, matrices, preview
@@ -37,6 +37,8 @@ class Invocation:
 
     def __init__(self, command: str, given: dict[str, Any]):
         self.environment = Environment()
+        # What was compiled is kept once the command has done something: exit 2 leaves no trace.
+        self.keep: Callable[[], None] = lambda: None
         self.command = command
         self.output = given.pop("output", "text")
         self._quiet = given.pop("quiet", False) or self.output != "text"
@@ -67,9 +69,10 @@ class Invocation:
 
     def compiled(self) -> Compiled:
         compiled = pipeline.compile_project(self.options, self.environment)
+        self.keep = compiled.project.cache.save
         state = self.given.get("state")
         if state and "state:" in " ".join((*self.options.selected, *self.options.excluded)):
-            compiled.graph.modified = planning.modified(compiled, self.options, Path(state))
+            compiled.graph.modified = baseline.modified(compiled, self.options, Path(state))
         return compiled
 
     def say(self, text: str) -> None:
@@ -196,7 +199,9 @@ def _command(name: str, *options: str) -> Callable[[Callable[..., int]], click.C
             try:
                 invocation = Invocation(name, given)
                 environment = invocation.environment
-                return function(invocation)
+                code = function(invocation)
+                invocation.keep()
+                return code
             except SegflowError as error:
                 return _fail(name, error, output, environment)
 
@@ -285,11 +290,15 @@ def seed(invocation: Invocation) -> int:
     return _run(invocation, False)
 
 
-@_command("deliver", *_EVERY, *_CHOICE)
+@_command("deliver", *_EVERY, *_CHOICE, "approve")
 def deliver(invocation: Invocation) -> int:
     """Deliver the audiences as they were last published."""
+    if invocation.options.approved:
+        invocation.options = pipeline.as_last_time(invocation.options, invocation.environment)
     compiled = invocation.compiled()
-    return _finish(invocation, compiled, pipeline.deliver(compiled, invocation.options))
+    with _watched(invocation, compiled) as watch:
+        report = pipeline.deliver(compiled, invocation.options, watch)
+    return _finish(invocation, compiled, report)
 
 
 @_command("retry", *_EVERY, *_BUILD)

@@ -50,8 +50,6 @@ def check_columns(graph: Graph, known: Known) -> Iterator[str]:
     Raises:
         ProjectError: one is missing that something reads.
     """
-    for segment in graph.segments.values():
-        _check_segment(segment, known.get(segment.id))
     _check_contacts(graph, known)
     for seed in graph.project.seeds:
         _check_types(seed)
@@ -110,7 +108,8 @@ def _check(
             raise ProjectError(message, where, hint)
 
 
-def _check_segment(segment: ParsedModel, columns: Columns | None) -> None:
+def check_segment(segment: ParsedModel, columns: Columns | None) -> None:
+    """Raises ProjectError where it is not one row per contact, or has a name that is taken."""
     model = segment.model
     if segment.relation.identifier.lower() in BUILT_IN_TABLES:
         raise ProjectError(

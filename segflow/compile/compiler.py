@@ -60,6 +60,8 @@ def compile_graph(graph: Graph) -> Compilation:
             compilation.models[node] = compiled
             known[node] = compiled.outline.columns
             _report(graph, graph.models[node], compiled, compilation)
+            if graph.models[node].is_segment:
+                checks.check_segment(graph.models[node], compiled.outline.columns)
     for test in graph.project.data_tests:
         compilation.tests[test.id] = _compile_test(graph, known, test)
     compilation.warnings += checks.check_columns(graph, known)

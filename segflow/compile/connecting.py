@@ -217,7 +217,10 @@ def _ordered(graph: Graph) -> tuple[str, ...]:
         cycle: list[Node] = [graph.nodes[node] for node in reversed(error.args[1])]
         path = " → ".join(node.name for node in cycle)
         where = _place_of_ref(graph, cycle[0], cycle[1].name)
-        raise ProjectError(f"these models read each other in a circle: {path}", where) from None
+        hint = "let one of them read what the other is made of instead"
+        raise ProjectError(
+            f"these models read each other in a circle: {path}", where, hint
+        ) from None
 
 
 def _place_of_ref(graph: Graph, node: Node, name: str) -> Location:

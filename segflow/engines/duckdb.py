@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import glob
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -188,14 +189,14 @@ class DuckDBSession:
         try:
             return self._cursor.execute(sql).fetchall()
         except duckdb.Error as error:
-            raise EngineError(_line(error)) from None
+            raise _refused(error) from None
 
     def query(self, sql: str) -> tuple[list[str], list[Row]]:
         rows = self.rows(sql)
         return [column[0] for column in self._cursor.description or []], rows
 
     def columns(self, query: str) -> list[Column]:
-        return [(row[0], row[1]) for row in self.rows(f"DESCRIBE {query}")]
+        return [(row[0], row[1]) for row in self.rows(f"DESCRIBE\n{query}")]
 
     def relation_type(self, schema: str, name: str) -> str | None:
         found = self.rows(
@@ -252,6 +253,15 @@ def _copy(source: Path, copy: Path) -> None:
             fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
         except OSError:
             shutil.copyfile(source, copy)
+
+
+def _refused(error: duckdb.Error) -> EngineError:
+    is_unread = isinstance(error, duckdb.ParserException)
+    hint = "a name that is a word of SQL itself stands in double quotes" if is_unread else None
+    found = EngineError(_line(error), hint=hint)
+    place = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
+    found.line = int(place[1]) if place else None
+    return found
 
 
 def _line(error: Exception) -> str:

@@ -26,6 +26,7 @@ _WORDS = {
 
 # What to do about what the YAML parser says.
 _MENDS = (
+    ("the key `", "keep one, with what is below both"),
     ("mapping values are not allowed", "quote a text that has `: ` in it, or mend the indentation"),
     ("found character that cannot", "indent with spaces; quote a text that begins with @, ` or %"),
     ("could not find expected ':'", "write `key: value`, and below it only what is indented"),

@@ -21,12 +21,11 @@ from segflow.project.config import (
     choose_target,
     read_package,
 )
-from segflow.project.files import below
 from segflow.project.folders import Folders
 from segflow.project.nodes import Node, Purpose
 from segflow.project.reader import Contents, Reader, Surroundings
 
-_VAR = re.compile(r"\bvar\(\s*['\"]([^'\"]+)['\"]")
+_VAR = re.compile(r"\bvar\(\s*(?:['\"]([^'\"]+)['\"]|(?=[A-Za-z_]))")
 _WITH_VARS = (".sql", ".yml", ".yaml")
 
 
@@ -108,7 +107,7 @@ def load(
     _read(project)
     _add_purposes(project)
     _check_names(project)
-    _check_typed_vars(project, variables or {})
+    _check_vars(project, variables or {})
     return project
 
 
@@ -203,20 +202,30 @@ def _check_names(project: Project) -> None:
             seen[node.name] = node
 
 
-def _check_typed_vars(project: Project, typed: Mapping[str, Any]) -> None:
-    """A var that is typed is in the `vars` of a segflow.yml, or some file asks for it by name."""
-    known = {name for package in project.packages for name in package.file.vars}
-    if typed.keys() <= known:
+def _check_vars(project: Project, typed: Mapping[str, Any]) -> None:
+    """Some file asks for every var by name; one that is typed may also be in a segflow.yml."""
+    asked = _asked_vars(project)
+    if "" in asked:
         return
-    for package in project.packages:
-        file = package.file
-        folders = (*file.model_paths, *file.seed_paths, *file.macro_paths, *file.test_paths)
-        paths = [f.path for f in below(package.root, folders) if f.suffix in _WITH_VARS]
-        for path in (package.path, *paths):
-            known.update(_VAR.findall(documents.read(path)))
+    for name in project.file.vars.keys() - asked - {package.name for package in project.packages}:
+        hint = did_you_mean(name, asked)
+        text = f"{project.location(f'$.vars.{name}')}: no file asks for the var `{name}`"
+        project.warnings.append(f"{text} ({hint})" if hint else text)
+    known = {name for package in project.packages for name in package.file.vars} | asked
     for name in typed.keys() - known:
         hint = did_you_mean(name, known) or f"vars: {', '.join(sorted(known)) or 'none'}"
         raise ProjectError(f"no file asks for the var `{name}`", Location(Path("--vars")), hint)
+
+
+def _asked_vars(project: Project) -> set[str]:
+    """The vars that files ask for; a name that only rendering would tell is empty."""
+    paths = [path for path in sorted(project.files) if path.suffix in _WITH_VARS]
+    states = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+
+    def make() -> set[str]:
+        return {name for path in paths for name in _VAR.findall(documents.read(path))}
+
+    return project.cache.get(["asked vars", states], set[str], make)
 
 
 def place(node: Node) -> Location:
