@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from segflow import journal
 from segflow.build.workspace import open_engine, published
@@ -122,12 +123,13 @@ def matrix(compiled: Compiled, by: str) -> Matrix:
         return message_matrix(session, compiled.graph, definitions, by)
 
 
-def outcomes(compiled: Compiled) -> Table:
-    """What messages did, as the last run that decided on any found it."""
+def outcomes(compiled: Compiled) -> list[dict[str, Any]]:
+    """What messages did, as the last whole run found it: the rows of `segments.outcomes`."""
     with published(open_engine(compiled.project)) as session:
         if session.relation_type("segments", "outcomes") is None:
             raise WorkspaceError("no message was decided on yet", hint="segflow run")
-        return session.query("select * from segments.outcomes")
+        names, rows = session.query("select * from segments.outcomes")
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 @dataclass(frozen=True)

@@ -470,8 +470,7 @@ def backtest(invocation: Invocation) -> int:
 def matrix(invocation: Invocation) -> int:
     """Show which goal has a message for whom, and what is not covered."""
     if invocation.given["outcomes"]:
-        names, rows = asking.outcomes(invocation.compiled())
-        outcomes = [dict(zip(names, row, strict=True)) for row in rows]
+        outcomes = asking.outcomes(invocation.compiled())
         fence = ["```"] if invocation.output == "markdown" else []
         for line in (*fence, *matrices.outcomes(outcomes), *fence):
             invocation.data(line)
