@@ -6,9 +6,9 @@ from typing import Any
 
 from segflow import journal
 from segflow.build.workspace import open_engine, published
-from segflow.compile.context import Record, Scope
 from segflow.compile.definitions import Definitions
 from segflow.compile.graph import CONTACTS
+from segflow.compile.names import Scope
 from segflow.compile.relations import Relation, at
 from segflow.compile.selection import select
 from segflow.engines.base import Row
@@ -44,9 +44,9 @@ def show(
     with published(engine) as session:
         if inline is not None:
             as_of = last_moment(session, options, moment_of(compiled, options))
-            scope = Scope(graph.ref, graph.source, Relation("main", "inline"), "inline", {})
-            sql = graph.parser.render(inline, Path("--inline"), scope, Record())
-            query = f"(\n{at(sql.strip().rstrip(';'), as_of)}\n)"
+            this = Relation("main", "inline")
+            scope = Scope(inline, Path("--inline"), graph.ref, graph.source, this, "inline")
+            query = f"(\n{at(graph.parser.sql(scope), as_of)}\n)"
         else:
             chosen = [n for n in graph.order if n in select(graph, options.selected)]
             if not options.selected or len(chosen) != 1:

@@ -17,14 +17,13 @@ from segflow.audiences.membership import Evaluation
 from segflow.audiences.update import update_audiences
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, plan_build
-from segflow.build.runner import Execution, Result, Watch, run_plan
-from segflow.build.testing import run_tests
+from segflow.build.runner import Watch, run_plan, test_published
+from segflow.build.steps import Execution, Result
 from segflow.build.workspace import locked, open_engine, private_copy, published
 from segflow.compile import findings
-from segflow.compile.compiler import Compilation, compile_graph
+from segflow.compile.compiler import Compilation, compile_graph, fingerprint
 from segflow.compile.connecting import build_graph
 from segflow.compile.definitions import Definitions
-from segflow.compile.fingerprints import fingerprint
 from segflow.compile.graph import Graph
 from segflow.compile.relations import at
 from segflow.compile.selection import select, select_with_tests, with_tests
@@ -218,7 +217,7 @@ def test(compiled: Compiled, options: Options, watch: Callable[[TestResult], Non
     with published(engine) as session:
         as_of = last_moment(session, options, report.as_of)
         execution = Execution(engine, compiled.graph, compiled.compilation, as_of)
-        report.tests = run_tests(session, execution, chosen, watch)
+        report.tests = test_published(session, execution, chosen, watch)
     return report
 
 

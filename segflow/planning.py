@@ -18,7 +18,8 @@ from msgspec import structs
 from segflow.audiences.guards import Change, Watched
 from segflow.baseline import Base, files_of, last_built, of_folder
 from segflow.build.plan import Plan, plan_build
-from segflow.build.runner import Execution, Watch, run_plan
+from segflow.build.runner import Watch, run_plan
+from segflow.build.steps import Execution
 from segflow.build.workspace import locked, open_engine, private_copy
 from segflow.compile.changes import Changes
 from segflow.compile.lineage import Stale, stale_columns

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from segflow.audiences.guards import Change
 from segflow.audiences.history import listed, rekey
-from segflow.build.evaluation import members_table
+from segflow.build.materializations import members_table
 from segflow.compile.relations import Relation, literal, quoted, timestamp
 from segflow.engines.base import SCRATCH, EngineError, Session
 from segflow.errors import WorkspaceError

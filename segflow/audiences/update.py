@@ -11,7 +11,7 @@ from segflow.audiences.guards import Change, Trip, Watched
 from segflow.audiences.membership import Evaluation, Guarding, Movement
 from segflow.build.materializations import comment
 from segflow.build.plan import Plan
-from segflow.build.runner import Result
+from segflow.build.steps import Result
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.lineage import Stale, all_of, roots_of
 from segflow.compile.relations import interval

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from segflow.compile.compiler import Compilation
-from segflow.compile.fingerprints import fingerprint
+from segflow.compile.compiler import Compilation, fingerprint
 from segflow.compile.graph import Graph
 
 Kind = Literal["new", "columns", "logic", "text", "renamed", "removed"]

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from segflow.compile.compiler import Compilation
-from segflow.compile.context import digest
-from segflow.compile.fingerprints import fingerprint
+from segflow.compile.compiler import Compilation, fingerprint
 from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.names import digest
 from segflow.compile.outlines import Columns, lowered
 
 if TYPE_CHECKING:

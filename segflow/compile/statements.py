@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from segflow.compile.columns import resolve
-from segflow.compile.context import digest
+from segflow.compile.names import digest
 from segflow.compile.outlines import REPEATS, ROWS, Columns, Lineage, Outline, Problem
 from segflow.compile.shapes import Shape, union
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segflow.audiences.audiences import SCHEMA, key_and_columns, relation_of
-from segflow.build.evaluation import members_table
+from segflow.build.materializations import members_table
 from segflow.compile.relations import literal, quoted
 from segflow.engines.base import Session
 from segflow.project.nodes import Audience
