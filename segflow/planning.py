@@ -82,21 +82,15 @@ def plan(
         select_with_tests(graph, options.selected, options.excluded),
         is_whole=not options.selected and not options.excluded,
     )
+    shown: dict[str, tuple[str, ...]] = {}
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         engine = open_engine(_on(compiled, against, folder).project, options.threads)
         with locked(engine.location, options.command):
-            try:
-                earlier = folder / "base"
-                if state:
-                    base: Base | None = of_folder(compiled, options, state, earlier)
-                else:
-                    base = last_built(compiled, engine, earlier)
-            except WorkspaceError as error:
-                error.message = error.message.replace(
-                    str(engine.location), str(against or engine.location)
-                )
-                raise
+            if state:
+                base: Base | None = of_folder(compiled, options, state, folder / "base")
+            else:
+                base = _last_built(compiled, engine, against, folder / "base")
             phases = _before(compiled, base, options, engine, steps, folder)
             with private_copy(engine):
                 everything = dict.fromkeys(_guarded(compiled), sys.maxsize)
@@ -105,16 +99,14 @@ def plan(
                 found = base.changes(compiled) if base else None
                 with engine.session() as session:
                     segments = preview.compare_segments(session, *phases)
-                    if with_examples:
-                        segments = [
-                            replace(s, examples=_examples(session, compiled, s, phases[0]))
-                            for s in segments
-                        ]
+                    for s in segments if with_examples else ():
+                        shown[s.segment] = _examples(session, compiled, s, phases[0])
                     audiences = [
                         preview.compare_audience(session, audience, folder / "audiences")
                         for audience in compiled.project.audiences
                         if audience.name in steps.audiences
                     ]
+    segments = [replace(s, examples=shown.get(s.segment, ())) for s in segments]
     made = Preview(report, base, found, segments, audiences)
     return _judged(made, compiled, options)
 
@@ -158,6 +150,18 @@ def _is_private(column: ColumnProperties) -> bool:
 
 def _guarded(compiled: Compiled) -> list[str]:
     return [*compiled.graph.segments, *(a.name for a in compiled.project.audiences)]
+
+
+def _last_built(
+    compiled: Compiled, engine: Engine, against: Path | None, folder: Path
+) -> Base | None:
+    """What the database was made by; an error calls a copy of it by the name that was typed."""
+    try:
+        return last_built(compiled, engine, folder)
+    except WorkspaceError as error:
+        typed = str(against or engine.location)
+        error.message = error.message.replace(str(engine.location), typed)
+        raise
 
 
 def _on(compiled: Compiled, against: Path | None, folder: Path) -> Compiled:

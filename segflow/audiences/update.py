@@ -83,21 +83,13 @@ def update_audiences(
         waiting = [
             audience
             for audience in chosen
-            if audiences.roots_behind(session, graph, audience, {**stale, **stopped})
+            if audiences.roots_behind(session, graph, audience, stopped)
             and not audiences.roots_behind(session, graph, audience, stale)
         ]
         with membership.as_if_moved(session, [graph.nodes[n].name for n in stopped], merges):
             updated.watched.trips += _foreseen(session, graph, waiting, approved)
     stale.update(stopped)
-    for name in plan.segments:
-        segment = graph.segments[name]
-        at = segment.relation
-        # One that failed itself still has the view of its last good definition.
-        failed = segment.id in roots_of(stale.get(segment.id, {}))
-        is_held = segment.id in stale and (segment.id in updated.stopped or not failed)
-        if is_held and session.relation_type(at.schema, at.identifier):
-            membership.keep_view(session, at, name, definitions[name])
-            comment(session, at, "view", segment.model.description, ())
+    _keep_views(session, graph, plan, definitions, stale, updated)
     if plan.messages or (plan.is_whole and session.relation_type("segflow", "exposures")):
         moved = [movement.segment for movement in updated.movements]
         updated.decided = decide(session, graph, evaluation, moved, stale, merges)
@@ -130,6 +122,26 @@ def _guarding(graph: Graph, evaluated: dict[str, str | None], updated: Updated) 
         return bool(why)
 
     return Guarding(evaluated, waits)
+
+
+def _keep_views(
+    session: Session,
+    graph: Graph,
+    plan: Plan,
+    definitions: Mapping[str, str],
+    stale: Mapping[str, Stale],
+    updated: Updated,
+) -> None:
+    """Let the views of segments that are held back show the members that they keep."""
+    for name in plan.segments:
+        segment = graph.segments[name]
+        at = segment.relation
+        # One that failed itself still has the view of its last good definition.
+        failed = segment.id in roots_of(stale.get(segment.id, {}))
+        is_held = segment.id in stale and (segment.id in updated.stopped or not failed)
+        if is_held and session.relation_type(at.schema, at.identifier):
+            membership.keep_view(session, at, name, definitions[name])
+            comment(session, at, "view", segment.model.description, ())
 
 
 def _foreseen(
