@@ -55,7 +55,9 @@ def total(made: Project, columns: str, level: str) -> tuple[Any, ...]:
 
 
 def test_conversions_within_the_window_of_the_first_exposure(project: MakeProject) -> None:
-    made = outreach(project, message(holdout="50%", cooldown="3d"))
+    made = outreach(
+        project, message(holdout="50%", cooldown="3d"), message("other", segment="trials")
+    )
     made.write({**people(40), "models/goals.yml": GOALS, **bought()})
     made.run()
     found = {who: what for (who, _, _), what in decided(made).items()}

@@ -97,7 +97,7 @@ def update_audiences(
     user_types.write_user_types(session, graph)
     if updated.decided:
         matrix.write_matrix(session, graph)
-        if plan.is_whole:
+        if len(plan.messages) == len(graph.project.messages):
             outcomes.write_outcomes(session, graph, evaluation.as_of, stale, merges)
     reach = user_types.write_reach(session, graph)
     mailed = {n for a in graph.project.audiences if a.channel == _MAIL for n in a.segments}
