@@ -124,7 +124,7 @@ def matrix(compiled: Compiled, by: str) -> Matrix:
 
 
 def outcomes(compiled: Compiled) -> list[dict[str, Any]]:
-    """What messages did, as the last run of all messages found it: the rows of `segments.outcomes`."""
+    """What messages did, as the last run of all messages found it."""
     with published(open_engine(compiled.project)) as session:
         if session.relation_type("segments", "outcomes") is None:
             raise WorkspaceError("no message was decided on yet", hint="segflow run")

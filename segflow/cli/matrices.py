@@ -162,7 +162,7 @@ def _rate(rate: float | None) -> str:
 
 def _difference(row: dict[str, Any]) -> str:
     if row["lift"] is None:
-        return str(row["verdict"])
+        return "nobody was held out" if row["treated"] else str(row["verdict"])
     lift, low, high = (100 * row[name] for name in ("lift", "lift_low", "lift_high"))
     return f"{lift:+.1f} ({low:+.1f} to {high:+.1f})  {row['verdict']}"
 
