@@ -237,7 +237,7 @@ def record(
     )
     known = {node: status for node, status in statuses(session).items() if node in nodes}
     for step in steps:
-        if step.kind in ("seed", "model", "segment", "audience"):
+        if step.kind in ("seed", "model", "segment", "message", "audience"):
             known[step.node] = _status(step, run, known.get(step.node))
     ordered = sorted(known.values(), key=lambda status: (status.kind, status.relation))
     session.execute("create or replace table segments.status as from segments.status limit 0")
