@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from segflow import journal
 from segflow.build.workspace import open_engine, published
@@ -25,6 +26,7 @@ from segflow.questions.explain import (
     explain_membership,
     find_contact,
 )
+from segflow.questions.matrix import Matrix, message_matrix
 from segflow.questions.profile import Profile, explain_segment, persona_of
 from segflow.questions.story import Story, tell
 from segflow.report import Options
@@ -112,6 +114,22 @@ def backtest(
         end = moment(given["end"]) if given["end"] or last is None else last.as_of
         span = Span(moment(given["begin"]), end, _DAYS[str(given["every"])])
         return ask_backtest(session, graph, compiled.compilation, segment, span, against)
+
+
+def matrix(compiled: Compiled, by: str) -> Matrix:
+    """Goals by stage or persona, the messages, and what they leave uncovered."""
+    definitions = Definitions(compiled.graph, compiled.compilation)
+    with published(open_engine(compiled.project)) as session:
+        return message_matrix(session, compiled.graph, definitions, by)
+
+
+def outcomes(compiled: Compiled) -> list[dict[str, Any]]:
+    """What messages did, as the last run of all messages found it."""
+    with published(open_engine(compiled.project)) as session:
+        if session.relation_type("segments", "outcomes") is None:
+            raise WorkspaceError("no message was decided on yet", hint="segflow run")
+        names, rows = session.query("select * from segments.outcomes")
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 @dataclass(frozen=True)

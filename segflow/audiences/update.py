@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from segflow.audiences import audiences, history, membership, user_types
+from segflow.audiences import audiences, history, matrix, membership, outcomes, user_types
 from segflow.audiences.audiences import Built
 from segflow.audiences.decisions import Decided, decide
 from segflow.audiences.guards import Change, Trip, Watched
@@ -95,6 +95,10 @@ def update_audiences(
         updated.decided = decide(session, graph, evaluation, moved, stale, merges)
         updated.results += _messages(graph, plan, updated.decided)
     user_types.write_user_types(session, graph)
+    if updated.decided:
+        matrix.write_matrix(session, graph)
+        if len(plan.messages) == len(graph.project.messages):
+            outcomes.write_outcomes(session, graph, evaluation.as_of, stale, merges)
     reach = user_types.write_reach(session, graph)
     mailed = {n for a in graph.project.audiences if a.channel == _MAIL for n in a.segments}
     updated.mailable = {

@@ -11,7 +11,7 @@ from segflow import __version__, artifacts, asking, pipeline, planning
 from segflow.build.plan import Plan, Step
 from segflow.build.runner import Watch
 from segflow.build.steps import Result
-from segflow.cli import answers, preview
+from segflow.cli import answers, matrices, preview
 from segflow.cli.invocation import Invocation, cli, command
 from segflow.cli.output import as_json, emptiness, logged, results_of, table
 from segflow.cli.starter import copy_starter
@@ -202,6 +202,19 @@ def backtest(invocation: Invocation) -> int:
     found = asking.backtest(invocation.compiled(), given["segment"], given, given["against"])
     results = {"segment": given["segment"], "definitions": found}
     return invocation.answer(answers.backtest_lines(found), results)
+
+
+@command("matrix", "project_dir", "target", "variables", "quiet", "by", "outcomes", "document")
+def matrix(invocation: Invocation) -> int:
+    """Show which goal has a message for whom, and what is not covered."""
+    is_markdown = invocation.output == "markdown"
+    if invocation.given["outcomes"]:
+        outcomes, fence = asking.outcomes(invocation.compiled()), ["```"] * is_markdown
+        lines = (*fence, *matrices.outcomes(outcomes), *fence)
+        return invocation.answer(lines, {"outcomes": outcomes})
+    made = asking.matrix(invocation.compiled(), invocation.given["by"])
+    shown = matrices.markdown(made) if is_markdown else matrices.text(made)
+    return invocation.answer(shown, vars(made))
 
 
 @command("debug", *_EVERY)

@@ -66,6 +66,10 @@ _OPTIONS: dict[str, Callable[..., Any]] = {
         "--every", type=click.Choice(["1d", "1w"]), default="1d", show_default=True
     ),
     "against": click.option("--against", help="What to compare with."),
+    "by": click.option("--by", type=click.Choice(["stage", "persona"]), default="stage"),
+    "outcomes": click.option(
+        "--outcomes", is_flag=True, help="Whether messages did what they were for."
+    ),
     "output": click.option("--output", type=click.Choice(["text", "json"]), default="text"),
     "document": click.option(
         "--output", type=click.Choice(["text", "json", "markdown"]), default="text"

@@ -43,6 +43,9 @@ def connect_audiences(graph: Graph) -> None:
             if cap.goal:
                 _check_goal(graph, cap.goal, channel, f".frequency_cap[{index}].goal")
         graph.parents[channel.id] = tuple(dict.fromkeys(found))
+    for gap in project.gaps:
+        _check_goal(graph, gap.goal, gap, "")
+        _named(graph, "channel", gap.channel, project.channels, gap)
     for message in project.messages:
         graph.parents[message.id] = _read_by_message(graph, message)
     for audience in project.audiences:

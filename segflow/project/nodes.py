@@ -429,6 +429,14 @@ class Holdout(Shape, frozen=True):
             raise ValueError(f"`percent` is from 0 to 50, not {self.percent}")
 
 
+class Gap(Node, frozen=True, kw_only=True):
+    """A goal that is meant to have no message on a channel."""
+
+    kind: str = "allow_empty"
+    goal: str
+    channel: str
+
+
 class Audience(Node, frozen=True, kw_only=True):
     """The members of `segments`, or everybody's `user_types`, or the live `messages` of a channel.
 

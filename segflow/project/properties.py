@@ -201,4 +201,5 @@ class Properties(Shape, frozen=True):
     channels: list[ChannelProperties] = []
     messages: list[MessageProperties] = []
     holdout: Holdout | None = None
+    allow_empty: list[str] = []
     audiences: list[AudienceProperties] = []

@@ -1,5 +1,6 @@
 """One package's files in, its nodes out: YAML, SQL and CSV read and typed, nothing rendered."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -47,6 +48,7 @@ class Contents:
     audiences: list[nodes.Audience] = field(default_factory=list)
     destinations: list[nodes.Destination] = field(default_factory=list)
     holdout: nodes.Holdout | None = None
+    gaps: list[nodes.Gap] = field(default_factory=list)
     disabled: set[str] = field(default_factory=set)
     files: list[Path] = field(default_factory=list)
 
@@ -115,9 +117,20 @@ class Reader:
                 raise ProjectError("a project has one `holdout`, and this is another", at)
             self.says_holdout = True
             self.contents.holdout = self.contents.holdout or read.holdout
+        for index, said in enumerate(read.allow_empty):
+            self._gap(said, file, Origin(path, f"$.allow_empty[{index}]"))
         for kind in PLAIN:
             for index, item in enumerate(getattr(read, kind)):
                 self._plain(kind, item, file, Origin(path, f"$.{kind}[{index}]"))
+
+    def _gap(self, said: str, file: File, origin: Origin) -> None:
+        goal, *channels = re.split(r"\s*×\s*|\s+x\s+", said.strip())
+        if len(channels) != 1:
+            hint = "name a goal and a channel, as in content × in_app"
+            raise ProjectError(f"`{said}` is no gap", origin.location(), hint)
+        where: dict[str, Any] = {"package": self.package.name, "path": file.relative}
+        gap = nodes.Gap(**where, name=said, goal=goal, channel=channels[0], origin=origin)
+        self.contents.gaps.append(gap)
 
     def _check_all_found(self) -> None:
         """What YAML speaks of has a file."""
