@@ -25,6 +25,7 @@ from segflow.questions.explain import (
 from segflow.questions.profile import Profile, explain_segment, persona_of
 from segflow.questions.show import Table, show_node, show_query
 from segflow.report import Options
+from segflow.site import figures
 
 # How many days there are between two moments of a backtest.
 _DAYS = {"1d": 1, "1w": 7}
@@ -87,6 +88,19 @@ def backtest(
         end = moment(given["end"]) if given["end"] or last is None else last.as_of
         span = Span(moment(given["begin"]), end, _DAYS[str(given["every"])])
         return ask_backtest(session, graph, compiled.compilation, segment, span, against)
+
+
+def write_pages(compiled: Compiled, folder: Path) -> int:
+    """Write what was last published as static pages; how many there are."""
+    # Only this command needs what renders them.
+    from segflow.site import pages
+
+    graph, compilation = compiled.graph, compiled.compilation
+    with published(open_engine(compiled.project)) as session:
+        found = figures.read(session, graph, compilation)
+    files = pages.render(graph, compilation, found)
+    pages.publish(folder, files)
+    return sum(name.endswith(".html") for name in files)
 
 
 @dataclass(frozen=True)

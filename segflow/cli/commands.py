@@ -433,6 +433,17 @@ def backtest(invocation: Invocation) -> int:
     return 0
 
 
+@_command("docs", *_EVERY)
+def docs(invocation: Invocation) -> int:
+    """Write a page for every segment, persona, message and audience to target/docs."""
+    compiled = invocation.compiled()
+    folder = compiled.project.target_path / "docs"
+    count = asking.write_pages(compiled, folder)
+    invocation.say(f"{count} pages: {folder / 'index.html'}")
+    invocation.answer({"pages": count, "path": str(folder / "index.html")})
+    return 0
+
+
 @_command("debug", *_EVERY)
 def debug(invocation: Invocation) -> int:
     """Check that everything is in place, and what is empty."""
