@@ -13,7 +13,8 @@ from datetime import date
 class Chart:
     """Days and their values; `line` and `area` are SVG paths, `bars` have x, y, width and height.
 
-    `top` is the value at the upper edge: the first of 1, 2, 5, 10, … that holds all values.
+    `top` is the value at the upper edge: a round number that
+    holds all values, and half of it is whole.
     """
 
     days: Sequence[date]
@@ -45,4 +46,4 @@ def chart(days: Sequence[date], values: Sequence[int]) -> Chart | None:
 
 def _round_up(value: int) -> int:
     power = int(10 ** math.floor(math.log10(value)))
-    return next(factor * power for factor in (1, 2, 3, 4, 5, 6, 8, 10) if factor * power >= value)
+    return next(factor * power for factor in (2, 4, 6, 8, 10) if factor * power >= value)

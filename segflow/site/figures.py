@@ -33,9 +33,9 @@ Groups = dict[str, list[Record]]
 class Figures:
     """Rows by the name of what they are about, the moments in UTC.
 
-    `sizes`, `reach`: by segment. `reasons` (of the latest run), `sent` (by day), `live`, `loses_to`:
-    by message; `wins_over` by the message that was sent instead. `cells`: who is eligible for a
-    goal and has a message for it, by goal. `flows`: moves between stages in the last four weeks.
+    `sizes` and `reach` are by segment; `reasons` (of the latest run), `sent` (by day), `live` and
+    `loses_to` by message, `wins_over` by the one that was sent instead. `cells` say by goal how
+    many of a stage are eligible and how many have a message; `flows` who moved between stages.
     """
 
     run: journal.Run | None
@@ -138,13 +138,17 @@ inner join segments.user_types using (contact_id)
 group by all order by goal, stage
 """
 _REASONS = """
+with counts as (
 select message, channel, coalesce(reason, 'sent') as reason, sum(contacts)::bigint as contacts
 from segments.decision_counts
 where as_of = (select max(as_of) from segments.decision_counts)
-group by all order by message, contacts desc, reason, channel
+group by all)
+from counts order by message, reason = 'sent' desc,
+sum(contacts) over (partition by message, reason) desc, reason, channel
 """
 _SENT = f"""
-select message, as_of_date as day, coalesce(sum(contacts) filter (action = 'send'), 0)::bigint as sent
+select message, as_of_date as day,
+coalesce(sum(contacts) filter (action = 'send'), 0)::bigint as sent
 from segments.decision_counts
 where as_of_date > (select max(as_of_date) from segments.decision_counts) - {DAYS}
 group by all order by message, day

@@ -116,7 +116,7 @@ def _environment(scrub: Callable[[str], str]) -> Environment:
         "span": _span,
         "prose": lambda text: _GRAIN.sub("", text).strip(),
         "reason": lambda name: _REASONS.get(name, name.replace("_", " ")),
-        "initials": lambda label: "".join(re.findall(r"\b\w", label)[:: max(label.count(" "), 1)]),
+        "initials": _initials,
     }
     return jinja
 
@@ -157,3 +157,9 @@ def _span(duration: str) -> str:
     """`1d` as `1 day`."""
     count, unit = duration[:-1], _UNITS[duration[-1]]
     return f"{count} {unit}{'' if count == '1' else 's'}"
+
+
+def _initials(label: str) -> str:
+    """Of the first word and the last."""
+    words = label.split()
+    return "".join(word[0] for word in dict.fromkeys((*words[:1], *words[-1:])))
