@@ -1,9 +1,9 @@
-"""`python -m benchmarks [a b c d e] [--small] [--no-dbt] [--data DIR]`: writes RESULTS.md."""
+"""`python -m benchmarks [a b c d e f] [--small] [--no-dbt] [--data DIR]`: writes RESULTS.md."""
 
 import argparse
 from pathlib import Path
 
-from benchmarks import compiling, dbt, full_run, next_day, overhead, segments
+from benchmarks import compiling, dbt, deciding, full_run, next_day, overhead, segments
 from benchmarks.results import keep, markdown
 
 _HERE = Path(__file__).parent
@@ -13,13 +13,14 @@ _PARTS = {
     "c": overhead.measure,
     "d": next_day.measure,
     "e": segments.measure,
+    "f": deciding.measure,
 }
 
 
 def main() -> None:
     """Read the command line, and run what it asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", help="a, b, c, d, e; all of them unless named")
+    parser.add_argument("parts", nargs="*", help="a, b, c, d, e, f; all of them unless named")
     parser.add_argument("--small", action="store_true", help="tiny sizes: prints, keeps nothing")
     parser.add_argument("--no-dbt", action="store_true", help="leave dbt out")
     parser.add_argument("--data", type=Path, default=_HERE / "data", help="where projects are made")

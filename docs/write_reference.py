@@ -46,6 +46,7 @@ SAMPLE = {
     "models/everyone.sql": "{{ config(materialized='segment', schema='segments') }}"
     " select contact_id from {{ ref('contacts') }}",
     "models/all.yml": "channels: [{name: email, address: email}]\n"
+    "messages: [{name: hello, goal: inform, segment: everyone, channels: [email], priority: 1}]\n"
     "personas: [{name: somebody, segment: everyone}]",
 }
 

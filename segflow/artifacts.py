@@ -55,7 +55,8 @@ def write_manifest(graph: Graph, compilation: Compilation, generated_at: datetim
         },
         "sources": {s.id: _plain(s) | _relation(graph, s.id) for s in graph.project.sources},
         "unit_tests": {t.id: _plain(t) for t in graph.project.unit_tests if t.id in graph.nodes},
-        "exposures": {a.id: _exposure(graph, a) for a in graph.project.audiences},
+        "exposures": {a.id: _exposure(graph, a) for a in graph.project.audiences}
+        | {m.id: _message(graph, m) for m in graph.project.messages},
         "destinations": {d.id: _plain(d) | {"type": d.type} for d in graph.project.destinations},
         "personas": {p.id: _plain(p) | {"segment": p.segment} for p in graph.project.personas},
         "parent_map": {node: list(graph.parents[node]) for node in graph.order},
@@ -151,6 +152,17 @@ def _exposure(graph: Graph, audience: nodes.Audience) -> dict[str, Any]:
         "key": audience.key,
         "fields": dict(audience.fields),
         "depends_on": {"nodes": list(graph.parents[audience.id])},
+    }
+
+
+def _message(graph: Graph, message: nodes.Message) -> dict[str, Any]:
+    said = {n: getattr(message, n) for n in message.__struct_fields__ if n != "origin"}
+    return {
+        **said,
+        **_plain(message),
+        "resource_type": "exposure",
+        "type": "message",
+        "depends_on": {"nodes": list(graph.parents[message.id])},
     }
 
 

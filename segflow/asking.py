@@ -24,6 +24,7 @@ from segflow.questions.explain import (
 )
 from segflow.questions.profile import Profile, explain_segment, persona_of
 from segflow.questions.show import Table, show_node, show_query
+from segflow.questions.story import Story, tell
 from segflow.report import Options
 from segflow.site import figures
 
@@ -68,7 +69,21 @@ def explain(
         contact = find_contact(session, graph, names[0])
         if len(names) == 2:
             return explain_membership(session, definitions, contact, names[1])
-        return explain_contact(session, graph, definitions, contact)
+        card = explain_contact(session, graph, definitions, contact)
+        has_any = session.relation_type("segments", "decisions") is not None
+        return replace(card, story=tell(session, graph, contact, None)) if has_any else card
+
+
+def explain_message(
+    compiled: Compiled, name: str, message: str, at: str | None, run: int | None
+) -> Story:
+    """Why a contact got a message or did not, as it stood at a moment or after a run."""
+    if compiled.graph.find(CONTACTS) is None:
+        raise ProjectError("there is no model `contacts`, whose rows could be explained")
+    with published(open_engine(compiled.project)) as session:
+        contact = find_contact(session, compiled.graph, name)
+        until = moment(at) if at else None
+        return tell(session, compiled.graph, contact, message, until, run)
 
 
 def backtest(

@@ -23,6 +23,19 @@ READ = {
     ),
 }
 
+# Segments that ask nothing of what people do in the product: no stage, no use, no visit.
+EVENTLESS = {
+    "add_on_candidates",
+    "carts_abandoned",
+    "carts_abandoned_after_discount",
+    "detractors",
+    "near_seat_limit",
+    "past_due_customers",
+    "promoters",
+    "renewals_due",
+    "with_open_ticket",
+}
+
 
 @pytest.fixture
 def copied(starter: Project, tmp_path: Path) -> Project:
@@ -123,3 +136,23 @@ def test_a_late_load_does_so_too(copied: Project, model: str) -> None:
         "--output", "json",
     )  # fmt: skip
     assert held(some)[0] == READ[model][0] & {"promoters", "carts_abandoned"}
+
+
+def test_late_events_put_nobody_at_risk_and_hold_nobody_who_asks_nothing_of_them(
+    copied: Project,
+) -> None:
+    copied.write({"tests/data/it_is_broken.sql": "select * from {{ ref('stg_events') }}"})
+    members = "select segment, contact_id from segments.memberships order by all"
+    at_risk = "select count(*) from lifecycle.contacts where stage = 'at_risk'"
+    before, at_risk_before = copied.rows(members), copied.rows(at_risk)
+    outcome = copied.segflow("run", "--as-of", THEN, "--output", "json")
+    assert outcome.code == 1
+    after = copied.rows(members)
+    nodes = outcome.json["results"]["nodes"]
+    segments = {n["name"] for n in nodes if (n["kind"], n["status"]) == ("segment", "held")}
+    assert {name for name, _ in before} - segments == EVENTLESS
+    assert [row for row in after if row[0] in segments] == [r for r in before if r[0] in segments]
+    # carts grow old as ever
+    assert [row for row in after if row[0] in EVENTLESS] != [r for r in before if r[0] in EVENTLESS]
+    # seen from the last events that are known, more are silent by now
+    assert copied.rows(at_risk) > at_risk_before

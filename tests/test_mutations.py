@@ -107,3 +107,21 @@ def test_no_bent_clause_of_a_segment_survives_its_unit_tests(starter: Project) -
     assert total >= 60
     if alive:
         pytest.fail("\n".join(alive))
+
+
+@pytest.mark.parametrize("now", ["2020-01-01 00:00:00", "2040-01-01 12:00:00"])
+def test_the_starters_unit_tests_hold_at_any_moment(starter: Project, now: str) -> None:
+    project = load(starter.root)
+    graph = build_graph(project)
+    compile_graph(graph)
+    moment = datetime.fromisoformat(now)
+    with published(open_engine(project)) as session:
+
+        def describe(relation: Relation) -> list[Column]:
+            return session.columns(f"select * from {relation}")
+
+        results = [
+            unit_test_result(session, graph, test, moment, describe) for test in project.unit_tests
+        ]
+    assert len(results) > 100
+    assert [result.message for result in results if result.status != "pass"] == []

@@ -7,6 +7,10 @@ daily_activity as (
     select * from {{ ref('daily_activity') }}
 ),
 
+products as (
+    select * from {{ ref('stg_products') }}
+),
+
 ever as (
     select
         contact_id,
@@ -22,7 +26,12 @@ recently as (
     select
         contact_id,
         is_activity,
-        content_topic,
+        -- a topic that is named like a category of products was browsed, and not read
+        content_topic is not null
+        and content_topic not in (
+            select products.category from products
+            where products.category is not null
+        ) as is_reading,
         event_count,
         {{ company_date(as_of()) }} - occurred_on as days_ago
     from daily_activity
@@ -41,7 +50,7 @@ windows as (
         )) as active_days_28,
         sum(event_count) filter (where is_activity and days_ago < 28) as events_28,
         sum(event_count) filter (where is_activity and days_ago >= 28) as events_28_before,
-        sum(event_count) filter (where content_topic is not null and days_ago < 28)
+        sum(event_count) filter (where is_reading and days_ago < 28)
             as content_views_28
     from recently
     group by contact_id

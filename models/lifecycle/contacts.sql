@@ -94,7 +94,8 @@ inner join accounts
 inner join contact_engagement
     on persons.contact_id = contact_engagement.contact_id
 
-inner join stage_history
+-- everybody stands in one; a left join, so that late events hold back only who reads the stage
+left join stage_history
     on
         persons.contact_id = stage_history.contact_id
         and stage_history.ended_at is null

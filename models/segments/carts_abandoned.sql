@@ -1,4 +1,4 @@
-{# Contacts who left something in a cart and had no discount lately. #}
+{# Contacts who left something in a cart and whose account had no discount lately. #}
 with contacts as (
     select * from {{ ref('contacts') }}
 ),

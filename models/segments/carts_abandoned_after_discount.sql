@@ -1,4 +1,4 @@
-{# Contacts who left something in a cart and had a discount lately: they get a reminder only. #}
+{# Contacts who left something in a cart and whose account had a discount lately: a reminder only. #}
 with contacts as (
     select * from {{ ref('contacts') }}
 ),

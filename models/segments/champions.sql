@@ -13,9 +13,11 @@ select
 from contacts
 
 where
-    rfm_segment = 'Champions'
-    or (
-        {{ is_customer('stage') }}
-        and {{ longer_ago('first_paid_at', var('champion_paid_days')) }}
-        and active_days_28 >= {{ var('champion_active_days') }}
+    {{ is_customer('stage') }}
+    and (
+        rfm_segment = 'Champions'
+        or (
+            {{ longer_ago('first_paid_at', var('champion_paid_days')) }}
+            and active_days_28 >= {{ var('champion_active_days') }}
+        )
     )

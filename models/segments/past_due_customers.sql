@@ -12,5 +12,5 @@ select
 from contacts
 
 where
-    stage = 'past_due'
+    past_due_since is not null
     and {{ handles_billing() }}

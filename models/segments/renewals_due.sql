@@ -13,8 +13,8 @@ select
 from contacts
 
 where
-    {{ is_customer('stage') }}
-    and {{ within_next('period_ends_at', var('renewal_days')) }}
+    -- only who pays has a period
+    {{ within_next('period_ends_at', var('renewal_days')) }}
     and (billing_interval = 'year' or not is_auto_renew)
     and cancel_requested_at is null
     and {{ handles_billing() }}

@@ -11,6 +11,7 @@ from segflow.questions.backtest import Backtest
 from segflow.questions.explain import Card, Stay, Verdict
 from segflow.questions.judging import Branch, Judged
 from segflow.questions.profile import Profile
+from segflow.questions.story import Decision, Exposure, Story
 
 _MARKS = {True: "✓", False: "✗", None: "✗"}
 _PLACES = {
@@ -20,7 +21,8 @@ _PLACES = {
 }
 
 
-Answer = Card | Verdict | Profile
+Answer = Card | Verdict | Profile | Story
+_SHOWN = 5
 
 
 def results(answer: Answer) -> dict[str, Any]:
@@ -31,6 +33,8 @@ def results(answer: Answer) -> dict[str, Any]:
 def lines(answer: Answer) -> Iterator[str]:
     if isinstance(answer, Profile):
         yield from _profile(answer)
+    elif isinstance(answer, Story):
+        yield from _story(answer)
     else:
         yield from _card(answer) if isinstance(answer, Card) else _verdict(answer)
 
@@ -56,6 +60,8 @@ def _card(found: Card) -> Iterator[str]:
     yield ""
     yield "Segments" if found.segments else "Segments  none so far"
     yield from (f"  {stay.name:<32}{_stay(stay)}" for stay in found.segments)
+    if found.story:
+        yield from _messages(found.story)
     if found.near:
         yield ""
         yield "Nearly in: one clause keeps her out"
@@ -63,6 +69,69 @@ def _card(found: Card) -> Iterator[str]:
             failing = next(clause for clause in verdict.clauses if clause.verdict is not True)
             yield f"  {verdict.segment}"
             yield from _clause(failing, "    ")
+
+
+def _story(found: Story) -> Iterator[str]:
+    yield f"{found.contact} and {found.message}"
+    latest = {(e.message, e.channel, e.run): e for e in found.exposures}
+    for decision in found.decisions:
+        yield ""
+        yield from _decision(decision)
+        exposure = latest.pop((decision.message, decision.channel, decision.run), None)
+        yield from _because(exposure) if exposure else ()
+    for exposure in latest.values():
+        yield ""
+        yield f"{_moment(exposure.as_of)}, run {exposure.run:04}: {_done(exposure)}"
+        yield from _because(exposure)
+    if not found.decisions and not found.exposures:
+        yield ""
+        yield "  she was not sent it, and was no candidate for it in the latest run"
+
+
+def _decision(found: Decision) -> Iterator[str]:
+    done = {"send": "SENT"}.get(found.action, "HELD")
+    if found.reason in ("control_group", "holdout"):
+        done = "HELD OUT"
+    yield f"{_moment(found.as_of)}, run {found.run:04}: {done} {found.message} by {found.channel}"
+    yield f"  because   she {found.because}"
+    if found.beat:
+        yield f"  instead of {', '.join(found.beat)}"
+
+
+def _because(found: Exposure) -> Iterator[str]:
+    """What an exposure stood on, as it was then."""
+    known = [f"{name} {value}" for name, value in found.because.items() if value is not None]
+    yield f"  in        {found.segment} since {_moment(found.entered_at)}"
+    if known:
+        yield f"  as then   {', '.join(known)}"
+    if found.consent:
+        yield f"  allowed   {found.consent}"
+    if found.send_after:
+        yield f"  sent      not before {_moment(found.send_after)}"
+    if found.ended_at:
+        yield f"  over      {_moment(found.ended_at)}: {found.ended_because}"
+
+
+def _done(found: Exposure) -> str:
+    done = "SENT" if found.action == "send" else "HELD OUT"
+    variant = f", variant {found.variant}" if found.variant else ""
+    return f"{done} {found.message} by {found.channel}{variant}"
+
+
+def _messages(found: Story) -> Iterator[str]:
+    """A contact's messages in a few lines: what is live, what was, and what she did not get."""
+    live = [e for e in found.exposures if e.is_live]
+    yield ""
+    yield "Messages" if found.exposures or found.decisions else "Messages  none so far"
+    for exposure in live:
+        yield f"  {exposure.message:<32}live by {exposure.channel} since {_moment(exposure.as_of)}"
+    for exposure in [e for e in found.exposures if not e.is_live][:_SHOWN]:
+        done = "sent" if exposure.action == "send" else "held out"
+        yield f"  {exposure.message:<32}{done} by {exposure.channel}, {_moment(exposure.as_of)}"
+    sent = {e.message for e in live}
+    held = {d.message: d for d in found.decisions if d.reason and d.message not in sent}
+    for decision in list(held.values()):
+        yield f"  {decision.message:<32}held: {decision.because}"
 
 
 def _stay(stay: Stay) -> str:

@@ -146,6 +146,9 @@ def _options(*names: str) -> Callable[[F], F]:
         "resource_type": click.option("--resource-type", help="model, segment, audience, …"),
         "names": click.argument("names", nargs=-1, metavar="[CONTACT] [SEGMENT]"),
         "persona": click.option("--persona", help="A persona, whose card is filled."),
+        "message": click.option("--message", help="Why CONTACT gets this message, or does not."),
+        "at": click.option("--at", help="With --message: as it stood at this moment, UTC."),
+        "run": click.option("--run", type=click.IntRange(1), help="With --message: after a run."),
         "inline": click.option("--inline", help="A query, with Jinja."),
         "limit": click.option("--limit", type=click.IntRange(1), default=5, show_default=True),
         "segment": click.argument("segment"),
@@ -408,14 +411,29 @@ def show(invocation: Invocation) -> int:
     return 0
 
 
-@_command("explain", *_EVERY, "names", "persona")
+@_command("explain", *_EVERY, "names", "persona", "message", "at", "run")
 def explain(invocation: Invocation) -> int:
-    """Show why a contact is in a segment or not, where she stands, or who is in a segment."""
-    names, persona = invocation.given["names"], invocation.given["persona"]
+    """Show why a contact is in a segment, or gets a message, or not; or who is in a segment."""
+    given = invocation.given
+    names, persona = given["names"], given["persona"]
+    if given["message"]:
+        if len(names) != 1 or persona:
+            hint = "segflow explain CONTACT --message MESSAGE"
+            raise ProjectError("name one contact, and one message", hint=hint)
+        compiled = invocation.compiled()
+        story = asking.explain_message(
+            compiled, names[0], given["message"], given["at"], given["run"]
+        )
+        return _answered(invocation, story)
+    if given["at"] or given["run"]:
+        raise ProjectError("--at and --run go with --message")
     if len(names) not in ((0,) if persona else (1, 2)):
         hint = "segflow explain CONTACT SEGMENT"
         raise ProjectError("name a contact, a segment or both, or one persona", hint=hint)
-    answer = asking.explain(invocation.compiled(), names, persona)
+    return _answered(invocation, asking.explain(invocation.compiled(), names, persona))
+
+
+def _answered(invocation: Invocation, answer: answers.Answer) -> int:
     for line in answers.lines(answer):
         invocation.data(line)
     invocation.answer(answers.results(answer))

@@ -156,7 +156,8 @@ class MessageProperties(PlainProperties, frozen=True, kw_only=True):
         if not 0 <= self.priority <= 100:
             raise ValueError(f"`priority` is from 0 to 100, not {self.priority}")
         for name in ("max_per_contact", "max_per_account"):
-            if (getattr(self, name) or 1) < 1:
+            said = getattr(self, name)
+            if said is not None and said < 1:
                 raise ValueError(f"`{name}` is at least 1")
         names, weights = [v.name for v in self.variants], [v.weight for v in self.variants]
         if weights and (sum(weights) != 100 or min(weights) < 1):

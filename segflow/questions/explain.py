@@ -11,6 +11,7 @@ from segflow.compile.relations import at, literal, quoted
 from segflow.engines.base import EngineError, Session
 from segflow.errors import ProjectError, WorkspaceError, did_you_mean
 from segflow.questions.judging import Judged, compared_columns, failed, is_contact, judge
+from segflow.questions.story import Story
 
 _SHOWN = 10
 # Segments that one statement asks about at most.
@@ -44,13 +45,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Card:
-    """One contact: how her stage went, her segments, and those that one clause keeps her out of."""
+    """One contact: how her stage went, her segments, and those that one clause keeps her out of.
+
+    `story` are her messages, None where the project never decided on any.
+    """
 
     contact: str
     as_of: datetime
     stages: tuple[Stay, ...]
     segments: tuple[Stay, ...]
     near: tuple[Verdict, ...]
+    story: Story | None = None
 
 
 def identifiers(graph: Graph) -> list[str]:

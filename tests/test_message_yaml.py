@@ -1,0 +1,149 @@
+"""What a project may say of messages, and where it is told that it may not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import MakeProject
+from tests.outreach import MESSAGES_YML, decided, members, message, messages, outreach
+
+CHANNEL = MESSAGES_YML.replace("reachable: is_reachable}", "reachable: is_reachable, %s}")
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "hint"),
+    [
+        ({"segment": "cart"}, "unknown segment `cart`", "did you mean `carts`?"),
+        ({"segment": "contacts"}, "`contacts` is not a segment", "materialized"),
+        ({"exclude": ["tickets"]}, "unknown segment `tickets`", "did you mean `ticket`?"),
+        ({"channels": ["mail"]}, "unknown channel `mail`", "did you mean `email`?"),
+        ({"channels": []}, "at least one segment and one channel", ""),
+        ({"goal": "convince"}, "unknown goal `convince`", "did you mean `convert`?"),
+        ({"purpose": "marketting"}, "unknown purpose `marketting`", "did you mean `marketing`?"),
+        ({"priority": 101}, "`priority` is from 0 to 100", ""),
+        ({"cooldown": "3 days"}, "`cooldown` is written as in 30m, 12h or 7d", ""),
+        ({"cooldown": "0d"}, "`cooldown` is written as in 30m, 12h or 7d", ""),
+        ({"send_at": "25:00"}, "`send_at` is a time of day", ""),
+        ({"holdout": "ten"}, "`holdout` is written as in 10%", ""),
+        ({"holdout": "101%"}, "`holdout` is written as in 10%", ""),
+        ({"holdout": "10%", "purpose": "service"}, "nobody can be held out of it", "drop"),
+        ({"limit": {"per_day": 0}}, "each at least 1", ""),
+        ({"limit": {"best_by": "cart_total"}}, "each at least 1", ""),
+        ({"limit": {"per_day": 1, "best_by": "total"}}, "have a column `total`", "cart_total"),
+        ({"max_per_contact": 0}, "`max_per_contact` is at least 1", ""),
+        ({"after": {"message": "hallo", "at_least": "1d"}}, "unknown message `hallo`", ""),
+        ({"after": {"message": "hello", "at_least": "1d"}}, "unknown message `hello`", ""),
+        ({"active": {"from": "2026-07-02", "until": "2026-07-01"}}, "is after `until`", ""),
+        ({"variants": [{"name": "a", "weight": 60}]}, "add up to 100, not 60", ""),
+        ({"variants": [{"name": "a", "weight": 50}] * 2}, "two variants have one name", ""),
+        ({"payload": {"x": "{{ first_nam }}"}}, "have a column `first_nam`", "`first_name`"),
+        ({"payload": {"x": "{{ variant }}"}}, "have a column `variant`", ""),
+        ({"payload": {"x": "{{ first_name"}}, "is broken", ""),
+        ({"payload": {"x": "{% if a %}x{% endif %}"}}, "no place for a statement", "column"),
+        ({"payload": {"x": "{{ first_name | capitalize }}"}}, "filter `capitalize`", "default"),
+        ({"payload": {"x": "{{ 1 + 1 }}"}}, "no place for an expression", ""),
+        ({"chanels": ["email"]}, "chanels", ""),
+    ],
+)
+def test_what_is_wrong_with_a_message_is_told_at_its_line(
+    project: MakeProject, said: dict[str, Any], error: str, hint: str
+) -> None:
+    made = outreach(project, message(**said), carts=["ann"])
+    outcome = made.segflow("run")
+    assert outcome.code == 2
+    assert error in outcome.err and hint in outcome.err
+    assert "models/messages.yml:" in outcome.err
+    assert not made.database.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("frequency_cap: [{count: 0, per: 7d}]", "at least 1"),
+        ("frequency_cap: [{count: 1, per: week}]", "a number of days as in 7d"),
+        ("frequency_cap: [{count: 1, per: 12h}]", "a number of days as in 7d"),
+        ("frequency_cap: [{count: 1, per: 1d, goal: nothing}]", "unknown goal `nothing`"),
+        ("frequency_cap: [{count: 1, per: 1d, goal: convert, tag: x}]", "write two"),
+        ("suppress_for: {tickets: [upsell]}", "unknown segment `tickets`"),
+        ("suppress_for: {ticket: [upsel]}", "unknown goal `upsel`"),
+        ('quiet_hours: {from: "21", until: "08:00"}', "a time of day"),
+        ("lasts: long", "`lasts` is written as in"),
+    ],
+)
+def test_what_is_wrong_with_a_channel_is_told_at_its_line(
+    project: MakeProject, said: str, error: str
+) -> None:
+    made = outreach(project, message(), carts=["ann"])
+    made.write({"models/channels.yml": CHANNEL % said})
+    outcome = made.segflow("compile")
+    assert outcome.code == 2
+    assert error in outcome.err
+    assert "models/channels.yml:" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("holdout: {percent: 60, salt: x}", "from 0 to 50"),
+        ("holdout: {percent: 5}", "salt"),
+        ("goals: [{name: convert, success: {model: purchases, within: 7d}}]", "write ref("),
+        ("goals: [{name: convert, success: {model: ref('buys'), within: 7d}}]", "unknown model"),
+        ("goals: [{name: convert, success: {model: ref('purchases'), within: soon}}]", "as in"),
+        ("audiences: [{name: m, messages: all, segments: [carts], channel: email,"
+         " destination: files, key: email, fields: {}}]", "one of `segments`"),
+        ("audiences: [{name: m, messages: [bye], channel: email, destination: files, key: email,"
+         " fields: {}}]", "unknown message `bye`"),
+        ("audiences: [{name: m, messages: all, channel: email, destination: files, key: email,"
+         " fields: {a: payload.nothing}}]", "neither its messages nor its contacts have"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_around_messages_is_told_at_its_line(
+    project: MakeProject, text: str, error: str
+) -> None:
+    made = outreach(project, message(payload={"template": "t"}), carts=["ann"])
+    made.write({"models/more.yml": text})
+    outcome = made.segflow("compile")
+    assert outcome.code == 2
+    assert error in outcome.err
+    assert "models/more.yml:" in outcome.err
+
+
+def test_messages_are_nodes(project: MakeProject) -> None:
+    made = outreach(
+        project, message(tags=["nice"]), message("other", segment="trials"), carts=["ann"]
+    )
+    made.write({"models/audiences.yml": (
+        "audiences: [{name: mails, messages: all, channel: email, destination: files, key: email,"
+        " fields: {m: message}}]"
+    )})  # fmt: skip
+    listed = made.segflow("ls", "--select", "members+", "--resource-type", "message").out.split()
+    assert [name.rpartition(":")[2] for name in listed] == ["hello", "other"]
+    assert "mails" in made.segflow("ls", "--select", "message:hello+").out
+    assert "hello" in made.segflow("ls", "--select", "tag:nice").out
+    made.run()
+    manifest = json.loads((made.root / "target" / "manifest.json").read_text())
+    exposure = manifest["exposures"]["message.demo.hello"]
+    assert exposure["type"] == "message" and exposure["goal"] == "convert"
+    assert "model.demo.carts" in exposure["depends_on"]["nodes"]
+
+
+def test_a_run_that_chose_a_segment_weighs_all_messages(project: MakeProject) -> None:
+    made = outreach(
+        project,
+        message("low", priority=1),
+        message("high", segment="trials", priority=9),
+        carts=["ann"],
+        trials=["ben"],
+    )
+    made.run()
+    made.write(members(carts=["ann", "ben"], trials=["ben"]))
+    made.run("--select", "members+1", "message:low", "--as-of", "2026-07-03 02:00:00")
+    assert decided(made)["ben", "low", "email"] == "lost"
+
+
+def test_user_types_and_a_project_without_messages(project: MakeProject) -> None:
+    made = outreach(project, carts=["ann"])
+    made.write(messages())
+    made.run()
+    assert made.rows("select next_message from segments.user_types") == [(None,)] * 3
