@@ -33,9 +33,9 @@ Groups = dict[str, list[Record]]
 class Figures:
     """Rows by the name of what they are about, the moments in UTC.
 
-    `sizes` and `reach` are by segment; `reasons` (of the latest run), `sent` (by day), `live` and
-    `loses_to` by message, `wins_over` by the one that was sent instead. `cells` say by goal how
-    many of a stage are eligible and how many have a message; `flows` who moved between stages.
+    `sizes` and `reach` are by segment; `reasons` (of the latest run), `decided` (by day), `live`
+    and `loses_to` by message, `wins_over` by the one that was sent instead. `cells` say by goal
+    how many of a stage are eligible and how many have a message; `flows` who moved.
     """
 
     run: journal.Run | None
@@ -49,7 +49,7 @@ class Figures:
     flows: list[Record]
     cells: Groups
     reasons: Groups
-    sent: Groups
+    decided: Groups
     live: Groups
     live_contacts: int
     loses_to: Groups
@@ -109,7 +109,7 @@ def read(session: Session, graph: Graph, compilation: Compilation) -> Figures:
         _flows(ask, run),
         ask.by("goal", "segments.decisions", _CELLS),
         ask.by("message", "segments.decision_counts", _REASONS),
-        ask.by("message", "segments.decision_counts", _SENT),
+        ask.by("message", "segments.decision_counts", _DECIDED),
         ask.by("message", "segments.next_message", _LIVE),
         ask.count(Relation("segments", "next_message"), "distinct contact_id"),
         ask.by("message", "segments.decisions", lost),
@@ -146,12 +146,19 @@ group by all)
 from counts order by message, reason = 'sent' desc,
 sum(contacts) over (partition by message, reason) desc, reason, channel
 """
-_SENT = f"""
-select message, as_of_date as day,
-coalesce(sum(contacts) filter (action = 'send'), 0)::bigint as sent
+_DECIDED = f"""
+with counts as (
+select message, as_of_date as day, reason, sum(contacts)::bigint as contacts,
+reason in ('control_group', 'holdout') as is_out
 from segments.decision_counts
 where as_of_date > (select max(as_of_date) from segments.decision_counts) - {DAYS}
-group by all order by message, day
+group by all)
+select message, day, sum(contacts)::bigint as candidates,
+coalesce(sum(contacts) filter (reason is null), 0)::bigint as sent,
+coalesce(sum(contacts) filter (is_out), 0)::bigint as held_out,
+coalesce(sum(contacts) filter (not is_out), 0)::bigint as held,
+arg_max(reason, (contacts, reason)) filter (not is_out) as mostly
+from counts group by all order by message, day
 """
 _LIVE = """
 select message, channel, count(*) as contacts from segments.next_message
@@ -165,14 +172,12 @@ group by stage order by contacts desc, stage
 
 def _stages(ask: Reader) -> list[Record]:
     """Contacts by stage, in the order and the groups of the seed `stages` where there is one."""
-    said = {row["stage"]: row for row in ask.of_model("stages", "select * from {table}")}
+    ordered = "select stage, stage_group from {table} where stage is not null order by position"
+    groups = {row["stage"]: row["stage_group"] for row in ask.of_model("stages", ordered)}
     found = {row["stage"]: row["contacts"] for row in ask.rows("segments.user_types", _STAGES)}
-    if said:
-        ordered = sorted(said, key=lambda stage: (said[stage].get("position", 0), str(stage)))
-        found = {stage: found.get(stage, 0) for stage in [*ordered, *found]}
     return [
-        {"stage": stage, "contacts": count, "group": said.get(stage, {}).get("stage_group") or ""}
-        for stage, count in found.items()
+        {"stage": stage, "contacts": found.get(stage, 0), "group": groups.get(stage) or ""}
+        for stage in (dict.fromkeys((*groups, *found)) if found else ())
     ]
 
 

@@ -135,13 +135,13 @@ def _slices(graph: Graph) -> dict[str, list[Model]]:
     return dict(sorted(found.items(), key=lambda item: (not item[0], item[0])))
 
 
-def _slug(name: str) -> str:
+def _slug(name: object) -> str:
     """A name as that of a file, and as it stands in a link."""
-    return re.sub(r"[^A-Za-z0-9_-]", lambda found: f"~{ord(found[0]):x}~", name)
+    return re.sub(r"[^A-Za-z0-9_-]", lambda found: f"~{ord(found[0]):x}~", str(name))
 
 
-def _words(name: str) -> str:
-    text = name.replace("_", " ").strip()
+def _words(name: object) -> str:
+    text = str(name).replace("_", " ").strip()
     return text[:1].upper() + text[1:]
 
 
