@@ -241,6 +241,20 @@ def test_of_a_few_contacts_nothing_is_told_that_points_at_one(project: MakeProje
         assert not re.search(r"\b(ann|ben|cy)\b|@x\.example|acme|cyco", page.text, re.IGNORECASE)
 
 
+def test_a_profile_tells_of_kinds_of_contacts_and_of_none_by_herself(project: MakeProject) -> None:
+    people = [
+        f"p{n},org{n},p{n}@x.example,Name{n},UTC,{'owner' if n < 15 else 'member'},true"
+        for n in range(30)
+    ]
+    header = "contact_id,account_id,email,first_name,time_zone,role,is_reachable"
+    made = outreach(project, message(), carts=[f"p{n}" for n in range(14)])
+    made.write({"seeds/people.csv": "\n".join([header, *people]) + "\n"})
+    made.run("--quiet")
+    page = pages_of(site_of(made))["segments/carts.html"].text
+    assert re.search(r"Role\s*owner\s*100%\s*50%", page)
+    assert not re.search(r"Name\d|org\d|\bp\d|@x\.example", page)
+
+
 def test_the_page_of_what_is_gone_goes_and_what_is_new_comes(project: MakeProject) -> None:
     made = outreach(project, message(), message("other"), carts=["ann", "ben"])
     made.run("--quiet")

@@ -205,7 +205,7 @@ def _profiles(session: Session, graph: Graph, compilation: Compilation) -> dict[
         with suppress(EngineError, WorkspaceError):
             profile = explain_segment(session, graph, definitions.of(name), name)
             shown = profile if profile.members >= FEW else replace(profile, values=(), medians=())
-            values = (v for v in shown.values if v.everyone * profile.everyone >= FEW)
+            values = (v for v in shown.values if round(v.everyone * profile.everyone) >= FEW)
             numbers = (m for m in shown.medians if not m.column.lower().endswith("_id"))
             found[name] = replace(
                 profile,
