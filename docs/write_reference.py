@@ -25,7 +25,7 @@ from segflow import errors, pipeline
 from segflow.build.workspace import open_engine, published
 from segflow.cli.commands import cli
 from segflow.compile import selection
-from segflow.compile.context import Record, Scope, names_of
+from segflow.compile.names import Facts, Scope, names_of
 from segflow.compile.relations import Relation
 from segflow.destinations.file import FileSettings
 from segflow.engines.duckdb import DuckDBSettings
@@ -162,9 +162,9 @@ def _materializations(words: Words) -> Iterator[str]:
 def _jinja(words: Words, compiled: Compiled) -> Iterator[str]:
     yield words.of("paragraphs", "jinja")
     this = Relation("main", "sample")
-    scope = Scope(lambda *_: this, lambda *_: this, this, "sample", {})
+    scope = Scope("", Path(), lambda *_: this, lambda *_: this, this, "sample")
     graph = compiled.graph
-    values = names_of(graph.project, graph.parser.library, scope, Record())
+    values = names_of(graph.project, graph.parser.library, scope, Facts())
     names: list[str] = []
     for name in [*values, "execute"]:
         names.append(name)

@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from segflow import __version__
-from segflow.compile.compiler import Compilation
-from segflow.compile.fingerprints import fingerprint
+from segflow.compile.compiler import Compilation, fingerprint
 from segflow.compile.graph import Graph
 from segflow.project import nodes
 from segflow.project.load import Project
@@ -47,7 +46,12 @@ def write_compiled(graph: Graph, compilation: Compilation) -> None:
 def write_manifest(graph: Graph, compilation: Compilation, generated_at: datetime) -> None:
     """What the project is: every node with its config and SQL, and who reads whom."""
     manifest = {
-        "metadata": _metadata(graph, generated_at),
+        "metadata": {
+            "generated_at": f"{generated_at:%Y-%m-%dT%H:%M:%SZ}",
+            "segflow_version": __version__,
+            "project_name": graph.project.name,
+            "target": graph.project.target.name,
+        },
         "nodes": {
             node: _node(graph, node, compilation)
             for node in graph.order
@@ -71,15 +75,6 @@ def write_report(project: Project, results: str, summary: str) -> None:
     scrub = project.environment.scrub
     _write(project.target_path / "run_results.json", scrub(results) + "\n")
     _write(project.target_path / "run_summary.md", scrub(f"```\n{summary}\n```\n"))
-
-
-def _metadata(graph: Graph, generated_at: datetime) -> dict[str, Any]:
-    return {
-        "generated_at": f"{generated_at:%Y-%m-%dT%H:%M:%SZ}",
-        "segflow_version": __version__,
-        "project_name": graph.project.name,
-        "target": graph.project.target.name,
-    }
 
 
 def _plain(node: nodes.Node) -> dict[str, Any]:
@@ -108,28 +103,29 @@ def _node(graph: Graph, node_id: str, compilation: Compilation) -> dict[str, Any
     node = graph.nodes[node_id]
     entry = _plain(node) | {"depends_on": {"nodes": list(graph.parents[node_id])}}
     if isinstance(node, nodes.DataTest):
-        config: Any = node.config
-        entry |= {"compiled_code": compilation.tests[node_id], "attached_node": node.attached}
-        entry |= {"test_metadata": {"name": node.test, "kwargs": node.arguments}}
-    elif isinstance(node, nodes.Seed):
-        config = node.config
-        entry |= _relation(graph, node_id)
-        entry |= {"columns": {c.name: _column(c) for c in node.columns}}
-        entry |= {"fingerprint": fingerprint(graph, compilation, node_id)}
-    else:
-        parsed = graph.models[node_id]
-        config = parsed.config
-        compiled = compilation.models[node_id]
-        entry |= _relation(graph, node_id)
-        entry |= {
-            "is_segment": parsed.is_segment,
-            "raw_code": parsed.model.text,
-            "compiled_code": compiled.sql,
-            "output_columns": compiled.outline.columns,
-            "fingerprint": fingerprint(graph, compilation, node_id),
-            "columns": {c.name: _column(c) for c in parsed.model.columns},
+        return entry | {
+            "compiled_code": compilation.tests[node_id],
+            "attached_node": node.attached,
+            "test_metadata": {"name": node.test, "kwargs": node.arguments},
+            "config": node.config,
         }
-    return entry | {"config": config}
+    assert isinstance(node, nodes.Seed | nodes.Model)
+    entry |= _relation(graph, node_id)
+    entry |= {
+        "columns": {c.name: _column(c) for c in node.columns},
+        "fingerprint": fingerprint(graph, compilation, node_id),
+        "config": node.config,
+    }
+    if isinstance(node, nodes.Seed):
+        return entry
+    parsed, compiled = graph.models[node_id], compilation.models[node_id]
+    return entry | {
+        "config": parsed.config,
+        "is_segment": parsed.is_segment,
+        "raw_code": node.text,
+        "compiled_code": compiled.sql,
+        "output_columns": compiled.outline.columns,
+    }
 
 
 def _column(column: nodes.ColumnProperties) -> dict[str, Any]:

@@ -7,7 +7,10 @@ from segflow import journal
 from segflow.build.workspace import open_engine, published
 from segflow.compile.definitions import Definitions
 from segflow.compile.graph import CONTACTS
+from segflow.compile.names import Scope
+from segflow.compile.relations import Relation, at
 from segflow.compile.selection import select
+from segflow.engines.base import Row
 from segflow.errors import ProjectError, WorkspaceError, did_you_mean
 from segflow.pipeline import Compiled, last_moment, moment_of
 from segflow.project.config import moment
@@ -23,7 +26,6 @@ from segflow.questions.explain import (
     find_contact,
 )
 from segflow.questions.profile import Profile, explain_segment, persona_of
-from segflow.questions.show import Table, show_node, show_query
 from segflow.questions.story import Story, tell
 from segflow.report import Options
 from segflow.site import figures
@@ -32,18 +34,27 @@ from segflow.site import figures
 _DAYS = {"1d": 1, "1w": 7}
 
 
-def show(compiled: Compiled, options: Options, inline: str | None, limit: int) -> Table:
-    """The first rows of what is chosen, or of a query, on what was last published."""
+def show(
+    compiled: Compiled, options: Options, inline: str | None, limit: int
+) -> tuple[list[str], list[Row]]:
+    """The first rows of what is chosen, or of a query that may use Jinja, as last published."""
     graph = compiled.graph
     engine = open_engine(compiled.project, options.threads)
     with published(engine) as session:
         if inline is not None:
             as_of = last_moment(session, options, moment_of(compiled, options))
-            return show_query(session, graph, inline, as_of, limit)
-        chosen = [n for n in graph.order if n in select(graph, options.selected)]
-        if not options.selected or len(chosen) != 1:
-            raise ProjectError("choose one node to show", hint="segflow show --select contacts")
-        return show_node(session, graph, chosen[0], limit)
+            this = Relation("main", "inline")
+            scope = Scope(inline, Path("--inline"), graph.ref, graph.source, this, "inline")
+            query = f"(\n{at(graph.parser.sql(scope), as_of)}\n)"
+        else:
+            chosen = [n for n in graph.order if n in select(graph, options.selected)]
+            if not options.selected or len(chosen) != 1:
+                hint = "segflow show --select contacts"
+                raise ProjectError("choose one node to show", hint=hint)
+            if chosen[0] not in graph.relations:
+                raise ProjectError(f"`{graph.nodes[chosen[0]].name}` has no rows to show")
+            query = str(graph.relations[chosen[0]])
+        return session.query(f"select * from {query} limit {limit}")
 
 
 def explain(
@@ -61,11 +72,10 @@ def explain(
         if session.relation_type("segments", "evaluations") is None:
             raise WorkspaceError("no segment was evaluated yet", hint="segflow run")
         if chosen:
-            found = definitions.of(chosen.segment)
-            profile = explain_segment(session, graph, found, chosen.segment)
+            profile = explain_segment(session, graph, definitions, chosen.segment)
             return replace(profile, persona=chosen.label, description=chosen.description)
         if len(names) == 1 and names[0] in graph.segments:
-            return explain_segment(session, graph, definitions.of(names[0]), names[0])
+            return explain_segment(session, graph, definitions, names[0])
         contact = find_contact(session, graph, names[0])
         if len(names) == 2:
             return explain_membership(session, definitions, contact, names[1])
@@ -136,5 +146,6 @@ def inspect(compiled: Compiled) -> Inspection:
     with published(engine) as session:
         found = {n: s for n, s in journal.statuses(session).items() if n in graph.nodes}
         empty = {n for n, status in found.items() if status.state == "empty" and status.run}
-        nobody = why_nobody(session, graph, compiled.compilation, empty)
+        definitions, last = Definitions(graph, compiled.compilation), journal.last_run(session)
+        nobody = why_nobody(session, graph, definitions, empty, last.as_of) if last else {}
         return Inspection(engine.location, found, first_empty(graph, empty), nobody)

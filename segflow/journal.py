@@ -5,6 +5,7 @@ one row per guard that somebody let pass; `segments.status` one row per node wit
 `segflow.stale_columns` what of a node stands on which failed one. Times are UTC.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ create table if not exists segflow.runs (
 create table if not exists segflow.approvals (
     run integer, name varchar, guard varchar, moved bigint, approved bigint
 );
-create table if not exists segflow.project (archive blob, vars varchar);
+create table if not exists segflow.project (run integer, archive blob, vars varchar);
 create table if not exists segflow.steps (
     run integer, node varchar, kind varchar, relation varchar, status varchar, reason varchar,
     row_count bigint, seconds double
@@ -124,22 +125,47 @@ def last_run(session: Session) -> Run | None:
     return Run(run, as_of, command, target, msgspec.json.decode(variables), started_at, commit)
 
 
-def keep_project(session: Session, archive: Path, variables: dict[str, object]) -> None:
-    """Keep what a run was made of: its files in one archive, and the vars of its command line."""
+class KeptProject(Struct, frozen=True):
+    """What runs were made of from `run` on, up to that of the next one: files, and vars as typed.
+
+    `nodes` have their last good build from these runs.
+    """
+
+    run: int
+    archive: bytes
+    variables: dict[str, object]
+    nodes: frozenset[str]
+
+
+def keep_project(session: Session, run: int, archive: Path, variables: dict[str, object]) -> None:
+    """Keep what a run was made of, and of earlier ones only what some node was last built by."""
     said = literal(msgspec.json.encode(variables).decode())
     file = f"read_blob({literal(str(archive))}) where content is not null"
     same = f"vars = {said} and archive = (select content from {file})"
-    if not session.rows(f"select 1 from segflow.project where {same}"):
-        session.execute(
-            "create or replace table segflow.project as"
-            f" select content as archive, {said} as vars from {file}"
+    last = "run = (select max(run) from segflow.project)"
+    if not session.rows(f"select 1 from segflow.project where {last} and {same}"):
+        session.execute(f"insert into segflow.project select {run}, content, {said} from {file}")
+    session.execute(
+        f"delete from segflow.project where not {last} and run not in (select max(kept.run)"
+        " from segments.status join segflow.project as kept on kept.run <= status.run"
+        " group by node)"
+    )
+
+
+def kept_projects(session: Session) -> list[KeptProject]:
+    """What the tables and members that stand were made by, the latest last."""
+    rows = session.rows("select run, archive, vars from segflow.project order by run")
+    built = [(n, s.run) for n, s in statuses(session).items() if s.run is not None]
+    ends = [row[0] for row in rows[1:]] + [sys.maxsize]
+    return [
+        KeptProject(
+            run,
+            archive,
+            msgspec.json.decode(variables),
+            frozenset(node for node, last in built if run <= last < end),
         )
-
-
-def last_project(session: Session) -> tuple[bytes, dict[str, object]] | None:
-    """What the members that stand were decided by: an archive of files, and vars."""
-    rows = session.rows("select archive, vars from segflow.project")
-    return (rows[0][0], msgspec.json.decode(rows[0][1])) if rows else None
+        for (run, archive, variables), end in zip(rows, ends, strict=True)
+    ]
 
 
 def left_behind(session: Session) -> set[str]:

@@ -17,14 +17,13 @@ from segflow.audiences.membership import Evaluation
 from segflow.audiences.update import update_audiences
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, plan_build
-from segflow.build.runner import Execution, Result, Watch, run_plan
-from segflow.build.testing import run_tests
+from segflow.build.runner import Watch, run_plan, test_published
+from segflow.build.steps import Execution, Result
 from segflow.build.workspace import locked, open_engine, private_copy, published
 from segflow.compile import findings
-from segflow.compile.compiler import Compilation, compile_graph
+from segflow.compile.compiler import Compilation, compile_graph, fingerprint
 from segflow.compile.connecting import build_graph
 from segflow.compile.definitions import Definitions
-from segflow.compile.fingerprints import fingerprint
 from segflow.compile.graph import Graph
 from segflow.compile.relations import at
 from segflow.compile.selection import select, select_with_tests, with_tests
@@ -53,10 +52,7 @@ def compile_project(options: Options, environment: Environment) -> Compiled:
     Raises:
         ProjectError: whatever is wrong with it, at its file and line.
     """
-    project = load(options.project_dir, options.target, options.variables, environment)
-    compiled = compile_loaded(project)
-    project.cache.save()
-    return compiled
+    return compile_loaded(load(options.project_dir, options.target, options.variables, environment))
 
 
 def compile_loaded(project: Project) -> Compiled:
@@ -174,8 +170,14 @@ def retry(compiled: Compiled, options: Options, watch: Watch) -> Report:
     return report
 
 
-def deliver(compiled: Compiled, options: Options) -> Report:
-    """Deliver the audiences that are chosen as they were last published."""
+def deliver(compiled: Compiled, options: Options, watch: Watch) -> Report:
+    """Deliver the audiences that are chosen as they were last published.
+
+    Those that are `approved` are built first, from the members that stand.
+
+    Raises:
+        ProjectError: a segment is approved, which moves only in a run.
+    """
     graph, project = compiled.graph, compiled.project
     engine = open_engine(project, options.threads)
     destinations = deliveries.open_destinations(project)
@@ -184,11 +186,23 @@ def deliver(compiled: Compiled, options: Options) -> Report:
         chosen |= set(graph.parents[destination])
     names = tuple(a.name for a in project.audiences if a.id in chosen)
     report = _report(compiled, options)
+    _check_approved(compiled, options)
+    for name in options.approved.keys() & graph.segments.keys():
+        hint = f"segflow retry --approve {name}={options.approved[name]}"
+        raise ProjectError(f"--approve names the segment `{name}`: nothing moves here", hint=hint)
     with locked(engine.location, options.command):
+        if options.approved:
+            approved = {a.id for a in project.audiences if a.name in options.approved}
+            plan = plan_build(graph, approved, False, "approved")
+            with private_copy(engine):
+                report = build_copy(compiled, options, engine, plan, watch)
+                engine.commit_run()
+        known = {result.node for result in report.results}
         with published(engine) as session:
             for node, status in journal.statuses(session).items():
                 name = node.rpartition(".")[2]
-                if status.kind == "audience" and status.is_behind and name in names:
+                is_asked = name in names and node not in known
+                if status.kind == "audience" and status.is_behind and is_asked:
                     held = Result(node, "audience", name, status.relation, "held", status.reason)
                     report.results.append(held)
         _deliver(compiled, engine, destinations, names, report)
@@ -203,7 +217,7 @@ def test(compiled: Compiled, options: Options, watch: Callable[[TestResult], Non
     with published(engine) as session:
         as_of = last_moment(session, options, report.as_of)
         execution = Execution(engine, compiled.graph, compiled.compilation, as_of)
-        report.tests = run_tests(session, execution, chosen, watch)
+        report.tests = test_published(session, execution, chosen, watch)
     return report
 
 
@@ -260,14 +274,12 @@ def build_copy(
         approvals = [(t.name, t.guard, t.moved, t.approved) for t in trips if not t.holds]
         known = set(graph.nodes)
         journal.record(session, _record(report, options), steps, known, stale, approvals)
-        # Who a guard keeps in is still in by the definition of before.
-        if not report.updated.stopped:
-            path = project.target_path / archive.NAME
-            journal.keep_project(session, path, dict(options.variables))
+        path = project.target_path / archive.NAME
+        journal.keep_project(session, report.run, path, dict(options.variables))
         after = journal.statuses(session)
         empty = {r.node for r in report.results if r.is_good and r.rows == 0}
         report.empty = first_empty(graph, empty)
-        report.nobody = why_nobody(session, graph, compiled.compilation, empty)
+        report.nobody = why_nobody(session, graph, taken_apart, empty, report.as_of)
     report.kept_since = {node: s.as_of for node, s in after.items() if s.state == "kept"}
     return report
 

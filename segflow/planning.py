@@ -15,33 +15,23 @@ from tempfile import TemporaryDirectory
 
 from msgspec import structs
 
-from segflow import journal
 from segflow.audiences.guards import Change, Watched
+from segflow.baseline import Base, files_of, last_built, of_folder
 from segflow.build.plan import Plan, plan_build
-from segflow.build.runner import Execution, Watch, run_plan
+from segflow.build.runner import Watch, run_plan
+from segflow.build.steps import Execution
 from segflow.build.workspace import locked, open_engine, private_copy
-from segflow.compile.changes import Changes, changes
+from segflow.compile.changes import Changes
 from segflow.compile.lineage import Stale, stale_columns
 from segflow.compile.outlines import EVERYTHING
 from segflow.compile.selection import select_with_tests
 from segflow.engines.base import Engine, Session
-from segflow.errors import ProjectError
-from segflow.pipeline import Compiled, build_copy, compile_loaded, moment_of
-from segflow.project import archive
-from segflow.project.load import load
+from segflow.errors import ProjectError, WorkspaceError
+from segflow.pipeline import Compiled, build_copy, moment_of
 from segflow.project.nodes import ColumnProperties
 from segflow.questions import preview
 from segflow.questions.preview import AudiencePreview, SegmentPreview
 from segflow.report import Options, Report
-
-
-@dataclass(frozen=True)
-class Base:
-    """What is compared with: a project as it was, and the run that it made, None with `--state`."""
-
-    compiled: Compiled
-    files: dict[str, int]
-    run: journal.Run | None
 
 
 @dataclass(frozen=True)
@@ -92,32 +82,31 @@ def plan(
         select_with_tests(graph, options.selected, options.excluded),
         is_whole=not options.selected and not options.excluded,
     )
+    shown: dict[str, tuple[str, ...]] = {}
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         engine = open_engine(_on(compiled, against, folder).project, options.threads)
         with locked(engine.location, options.command):
-            base = _base(compiled, options, engine, state, folder)
+            if state:
+                base: Base | None = of_folder(compiled, options, state, folder / "base")
+            else:
+                base = _last_built(compiled, engine, against, folder / "base")
             phases = _before(compiled, base, options, engine, steps, folder)
             with private_copy(engine):
                 everything = dict.fromkeys(_guarded(compiled), sys.maxsize)
                 approving = replace(options, approved=everything)
                 report = build_copy(compiled, approving, engine, steps, watch)
-                now = (graph, compiled.compilation)
-                found = (
-                    changes((base.compiled.graph, base.compiled.compilation), now) if base else None
-                )
+                found = base.changes(compiled) if base else None
                 with engine.session() as session:
                     segments = preview.compare_segments(session, *phases)
-                    if with_examples:
-                        segments = [
-                            replace(s, examples=_examples(session, compiled, s, phases[0]))
-                            for s in segments
-                        ]
+                    for s in segments if with_examples else ():
+                        shown[s.segment] = _examples(session, compiled, s, phases[0])
                     audiences = [
                         preview.compare_audience(session, audience, folder / "audiences")
                         for audience in compiled.project.audiences
                         if audience.name in steps.audiences
                     ]
+    segments = [replace(s, examples=shown.get(s.segment, ())) for s in segments]
     made = Preview(report, base, found, segments, audiences)
     return _judged(made, compiled, options)
 
@@ -159,16 +148,20 @@ def _is_private(column: ColumnProperties) -> bool:
     return bool({"personal", "identifier"} & (column.meta | column.config.meta).keys())
 
 
-def modified(compiled: Compiled, options: Options, state: Path) -> set[str]:
-    """The ids of nodes that are new, or say something else than in an earlier state."""
-    with TemporaryDirectory() as folder:
-        base = _of_state(compiled, options, state, Path(folder))
-        was = (base.compiled.graph, base.compiled.compilation)
-        return changes(was, (compiled.graph, compiled.compilation)).modified
-
-
 def _guarded(compiled: Compiled) -> list[str]:
     return [*compiled.graph.segments, *(a.name for a in compiled.project.audiences)]
+
+
+def _last_built(
+    compiled: Compiled, engine: Engine, against: Path | None, folder: Path
+) -> Base | None:
+    """What the database was made by; an error calls a copy of it by the name that was typed."""
+    try:
+        return last_built(compiled, engine, folder)
+    except WorkspaceError as error:
+        typed = str(against or engine.location)
+        error.message = error.message.replace(str(engine.location), typed)
+        raise
 
 
 def _on(compiled: Compiled, against: Path | None, folder: Path) -> Compiled:
@@ -182,61 +175,6 @@ def _on(compiled: Compiled, against: Path | None, folder: Path) -> Compiled:
     settings = {**target.settings, "path": str(folder / against.name)}
     project = replace(compiled.project, target=structs.replace(target, settings=settings))
     return replace(compiled, project=project)
-
-
-# ── what is compared with ─────────────────────────────────────────────────────────────────────
-
-
-def _base(
-    compiled: Compiled, options: Options, engine: Engine, state: Path | None, folder: Path
-) -> Base | None:
-    if state:
-        return _of_state(compiled, options, state, folder / "base")
-    if not engine.exists():
-        return None
-    try:
-        with engine.session() as session:
-            run, packed = journal.last_run(session), journal.last_project(session)
-    finally:
-        engine.discard_run()
-    if run is None or packed is None:
-        return None
-    files, variables = packed
-    return _unpacked(
-        compiled, options, files, structs.replace(run, variables=variables), folder / "base"
-    )
-
-
-def _of_state(compiled: Compiled, options: Options, state: Path, folder: Path) -> Base:
-    path = state / archive.NAME
-    if not path.is_file():
-        raise ProjectError(
-            f"--state {state}: there is no {archive.NAME} in it",
-            hint="name the target folder of an earlier `segflow compile` or `segflow run`",
-        )
-    return _unpacked(compiled, options, path.read_bytes(), None, folder)
-
-
-def _unpacked(
-    compiled: Compiled, options: Options, packed: bytes, run: journal.Run | None, folder: Path
-) -> Base:
-    project = compiled.project
-    try:
-        root = archive.unpack(packed, folder)
-        loaded = load(
-            root,
-            run.target if run else options.target,
-            run.variables if run else options.variables,
-            project.environment,
-            project.root,
-        )
-        return Base(compile_loaded(loaded), archive.contents(packed), run)
-    except ProjectError as error:
-        raise ProjectError(
-            f"the earlier state of the project does not compile any more: {error.message}",
-            error.location,
-            error.hint,
-        ) from None
 
 
 # Members before, on the data of now, at the moment of now; and which segments could not be asked.
@@ -263,8 +201,8 @@ def _before(
     blind: list[str] = []
     with private_copy(engine):
         if base and base.run is None:
-            everything = dict.fromkeys(_guarded(base.compiled), sys.maxsize)
-            known = base.compiled
+            known = base.newest
+            everything = dict.fromkeys(_guarded(known), sys.maxsize)
             all_of_it = plan_build(known.graph, set(known.graph.nodes), is_whole=True)
             build_copy(
                 known, replace(options, as_of=now, approved=everything), engine, all_of_it, _unseen
@@ -274,39 +212,56 @@ def _before(
             preview.keep_audiences(session, names, folder / "audiences")
         if base is None or base.run is None:
             return before, before, before, blind
-        same_clock = base.run.as_of == now
-        same_definitions = base.files == _files_of(compiled, folder) and (
-            base.compiled.project.vars == compiled.project.vars
+        files = files_of(compiled, folder)
+        same_clock = {moment for _, moment in base.segments().values()} <= {now}
+        same_definitions = all(
+            state.files == files and state.compiled.project.vars == compiled.project.vars
+            for state in base.states
         )
         if same_clock and same_definitions:
             return before, None, None, blind
-        blind += _evaluate(base.compiled, engine, base.run.as_of, steps, renamed, data)
+        blind += _evaluate(base, engine, None, steps, renamed, data)
         if same_definitions:
             return before, data, None, blind
         if same_clock:
             return before, data, data, blind
-        blind += _evaluate(base.compiled, engine, now, steps, renamed, time)
+        blind += _evaluate(base, engine, now, steps, renamed, time)
     return before, data, time, blind
 
 
-def _files_of(compiled: Compiled, folder: Path) -> dict[str, int]:
-    path = folder / archive.NAME
-    archive.pack(compiled.project, path)
-    return archive.contents(path.read_bytes())
-
-
 def _evaluate(
-    base: Compiled,
+    base: Base,
     engine: Engine,
-    as_of: datetime,
+    now: datetime | None,
     steps: Plan,
     renamed: dict[str, str],
     path: Path,
 ) -> list[str]:
-    """Put aside the members by the definitions of before; names the segments it cannot say of."""
-    graph = base.graph
+    """Put aside the members by the definitions of before; names the segments it cannot say of.
+
+    Args:
+        now: the moment to evaluate all of them at, None for that of each one's last evaluation.
+    """
     asked = {*steps.segments, *(old for old, new in renamed.items() if new in steps.segments)}
-    names = [name for name in graph.segments if steps.is_whole or name in asked]
+    groups: dict[tuple[int, datetime], list[str]] = {}
+    for name, (state, moment) in base.segments().items():
+        if steps.is_whole or name in asked:
+            groups.setdefault((base.states.index(state), now or moment), []).append(name)
+    blind: list[str] = []
+    for (place, moment), names in groups.items():
+        good = _evaluated(base.states[place].compiled, engine, moment, names)
+        with engine.session() as session:
+            preview.keep_members(session, preview.evaluated_members(good), renamed, path)
+        blind += [renamed.get(name, name) for name in names if name not in good]
+    if not groups:
+        with engine.session() as session:
+            preview.keep_members(session, preview.evaluated_members([]), renamed, path)
+    return blind
+
+
+def _evaluated(base: Compiled, engine: Engine, as_of: datetime, names: list[str]) -> list[str]:
+    """Those of the segments that could be evaluated; with all that they read, at that moment."""
+    graph = base.graph
     segments = [graph.segments[name].id for name in names]
     chosen = {n for s in segments for n in (s, *graph.ancestors(s))}
     built = plan_build(
@@ -315,10 +270,7 @@ def _evaluate(
     execution = Execution(engine, graph, base.compilation, as_of)
     threads = base.project.target.properties.threads
     results = run_plan(built, execution, threads, _unseen)
-    good = [r.name for r in results if r.kind == "segment" and r.is_good and r.node in segments]
-    with engine.session() as session:
-        preview.keep_members(session, preview.evaluated_members(good), renamed, path)
-    return [renamed.get(name, name) for name in names if name not in good]
+    return [r.name for r in results if r.kind == "segment" and r.is_good and r.node in segments]
 
 
 def _unseen(_: object) -> None:

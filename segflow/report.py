@@ -8,7 +8,7 @@ from typing import Any
 from segflow.audiences.deliveries import Delivery
 from segflow.audiences.update import Updated
 from segflow.build.data_tests import TestResult
-from segflow.build.runner import Result
+from segflow.build.steps import Result
 
 
 @dataclass(frozen=True)

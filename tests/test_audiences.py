@@ -201,11 +201,11 @@ def test_user_types_of_everyone(project: MakeProject) -> None:
     )
     built(made)
     assert made.rows("from segments.user_types order by contact_id") == [
-        ("a", "trial", "last", ["in_trial", "lately_active"]),
-        ("b", "active", "busy", ["lately_active"]),
-        ("c", "trial", "last", ["in_trial"]),
-        ("d", "trial", "last", ["in_trial"]),
-        ("e", "trial", "first", ["in_trial", "unreachable"]),
+        ("a", "trial", "last", ["in_trial", "lately_active"], None),
+        ("b", "active", "busy", ["lately_active"], None),
+        ("c", "trial", "last", ["in_trial"], None),
+        ("d", "trial", "last", ["in_trial"], None),
+        ("e", "trial", "first", ["in_trial", "unreachable"], None),
     ]
     assert file(made, "everyone").splitlines()[:2] == [
         "contact_id,stage,persona,segments",

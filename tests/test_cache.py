@@ -180,6 +180,21 @@ def test_a_damaged_cache_is_no_cache(position: int, demo: Project) -> None:
         assert kept.read_bytes()[:16] == good[:16]
 
 
+def test_what_is_not_started_leaves_the_cache_alone(demo: Project) -> None:
+    kept, yml = demo.root / "target" / "cache.msgpack", demo.root / "segflow.yml"
+    assert demo.segflow("compile").code == 0
+    before, text = kept.read_bytes(), yml.read_text()
+    unset = "targets: {dev: {path: \"{{ env_var('NOT_SET') }}\"}, other: {}}"
+    yml.write_text(text.replace("targets: {dev: {}, other: {}}", unset))
+    demo.write({"models/another.sql": "select 1 as n"})
+    outcome = demo.segflow("run")
+    assert (outcome.code, "NOT_SET" in outcome.err) == (2, True)
+    assert kept.read_bytes() == before
+    yml.write_text(text)
+    assert demo.segflow("ls").code == 0
+    assert kept.read_bytes() != before
+
+
 def test_a_cache_that_cannot_be_written_is_left_out(demo: Project) -> None:
     (demo.root / "target" / "cache.msgpack").mkdir(parents=True)
     assert demo.segflow("compile").code == 0

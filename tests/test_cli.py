@@ -103,7 +103,7 @@ def test_a_failure_ends_in_1_and_in_the_command_to_type_next(made: Project) -> N
     )
     outcome = made.segflow("run", *VARS)
     assert outcome.code == 1
-    assert "target/compiled/demo/models/contacts.sql: Conversion Error" in outcome.out
+    assert "target/compiled/demo/models/contacts.sql:1: Conversion Error" in outcome.out
     last = outcome.out.rstrip().splitlines()[-1]
     assert last.endswith("segflow retry")
     assert "HELD  reads contacts" in outcome.out
@@ -129,6 +129,41 @@ def test_show_reads_what_was_published(made: Project) -> None:
     assert len(out.splitlines()) == 3
     query = "select count(*) as n from {{ ref('contacts') }}"
     assert made.segflow("show", *VARS, "--inline", query).out.split()[-1] == "3"
+
+
+def test_what_only_the_engine_refuses_is_named_with_its_line(made: Project) -> None:
+    for word, line, says in (("at", 3, "Parser Error"), ("frobnicate(1)", 2, "Catalog Error")):
+        made.write({"models/odd.sql": f'select\n    {word}\nfrom (select 1 as "at")'})
+        outcome = made.segflow("build", *VARS, "--select", "odd")
+        assert outcome.code == 1
+        assert f"target/compiled/demo/models/odd.sql:{line}: {says}" in outcome.out
+
+
+def test_a_segment_without_contact_id_is_blamed_and_not_its_reader(made: Project) -> None:
+    made.write(
+        {
+            "models/segments/in_trial.sql": "select email from {{ ref('contacts') }}"
+            " where stage = '{{ var('stage') }}'",
+            "models/segments/a_reader.sql": "select contact_id from {{ ref('in_trial') }}",
+        }
+    )
+    outcome = made.segflow("compile", *VARS)
+    assert outcome.code == 2
+    assert "in_trial.sql:1: the segment `in_trial` has no column `contact_id`" in outcome.err
+
+
+def test_a_var_that_no_file_asks_for(made: Project) -> None:
+    yml = made.root / "segflow.yml"
+    text = yml.read_text()
+    assert "vars:" not in text
+    yml.write_text(text + "vars: {limti: 3, limit: 4}\n")
+    limit = "select 1 as n where 1 < {{ var('limit') }}"
+    made.write({"models/limited.sql": limit})
+    line = len(text.splitlines()) + 1
+    warned = f"segflow.yml:{line}: no file asks for the var `limti` (did you mean `limit`?)"
+    assert warned in made.segflow("compile", *VARS).out
+    made.write({"macros/any.sql": "{% macro any(name) %}{{ var(name) }}{% endmacro %}"})
+    assert "no file asks" not in made.segflow("compile", *VARS).out
 
 
 def test_debug_names_what_is_empty_and_who_is_missing_for_it(made: Project) -> None:

@@ -21,7 +21,7 @@ from msgspec import inspect as shapes
 from segflow.cli.commands import cli
 from segflow.cli.main import join_lists
 from segflow.compile import selection
-from segflow.compile.context import Record, Scope, names_of
+from segflow.compile.names import Facts, Scope, names_of
 from segflow.compile.relations import Relation
 from segflow.pipeline import compile_project
 from segflow.project import nodes, properties
@@ -210,8 +210,8 @@ def test_every_name_has_its_row(project: MakeProject) -> None:
     options = Options("compile", datetime(2026, 7, 1), made.root)
     graph = compile_project(options, Environment({})).graph
     this = Relation("main", "x")
-    scope = Scope(lambda *_: this, lambda *_: this, this, "x", {})
-    names = names_of(graph.project, graph.parser.library, scope, Record())
+    scope = Scope("", Path(), lambda *_: this, lambda *_: this, this, "x")
+    names = names_of(graph.project, graph.parser.library, scope, Facts())
     kinds = next(f.type for f in fields_of(nodes.ModelConfig) if f.name == "materialized")
     assert isinstance(kinds, shapes.LiteralType)
     wanted = {

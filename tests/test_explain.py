@@ -178,6 +178,27 @@ def test_a_definition_that_changed_since_says_so(made: Project) -> None:
     assert (never.code, "`new` was never evaluated" in never.err) == (2, True)
 
 
+def test_what_is_kept_says_since_when_and_why(made: Project) -> None:
+    guard = "models: [{name: often, config: {guards: {max_left: 0}}}]"
+    failing = CARTS + "union all select 'c3', cast('many' as integer)"
+    often = SEGMENTS["often"].replace("8", "20")
+    made.write({"models/g.yml": guard, "models/carts.sql": failing})
+    made.write({"models/segments/often.sql": often})
+    assert made.segflow("run", "--as-of", "2026-07-02 02:00:00").code == 1
+    kept = "  kept since 2026-07-01 02:00 UTC: guard max_left 0: 1 of 1 would leave (100%)"
+    edited = "by the definition of then, the clauses are by that of now"
+    for names in (("often",), ("c1", "often")):
+        shown = made.segflow("explain", *names).out
+        assert kept in shown and edited in shown
+        assert explained(made, *names)["standing"]["as_of"] == "2026-07-01T02:00:00"
+    assert ", kept: guard max_left 0" in made.segflow("explain", "c1").out
+    made.write({"models/carts.sql": CARTS})
+    behind = made.segflow("explain", "carts_large").out
+    assert "kept since 2026-07-01 02:00 UTC: reads carts" in behind
+    assert edited not in behind
+    assert "kept since" not in made.segflow("explain", "light").out
+
+
 def test_before_the_first_run(project: MakeProject) -> None:
     outcome = project(FILES).segflow("explain", "c1", "often")
     assert (outcome.code, "segflow run" in outcome.err) == (2, True)

@@ -28,6 +28,8 @@ ODD = [
     "two\r\nlines",
     "Ünïcode 🎈",
     " =harmless",
+    "\uff1d1+1",
+    ";=1",
     "plain",
     "",
     None,
@@ -72,7 +74,7 @@ def test_csv_is_harmless_and_reads_back(project: MakeProject) -> None:
     found = {row[0]: row[1] for row in rows}
     for number, text in enumerate(ODD):
         cell = found[chr(ord("z") - number)]
-        runs = bool(text) and text is not None and text[0] in "=+-@\t\r\n"
+        runs = bool(text) and text is not None and text.lstrip(";")[0] in "=+-@\uff1d\t\r\n"
         assert cell == ("'" if runs else "") + (text or ""), text
     assert rows[0][2:] == ["-1.50", "2026-06-30 12:00:00", "'=1;b;c", "-1;2", "true", "{'k': v}"]
 

@@ -115,6 +115,38 @@ def test_every_guard_that_trips_is_named(project: MakeProject) -> None:
     assert "everybody: guard max_left 20%" in quiet.err and "; guard min_size 180" in quiet.err
 
 
+def test_all_ceilings_are_named_at_once(project: MakeProject) -> None:
+    made = make(project, "{max_left: 20%}", "{max_left: 10%}")
+    assert run(made, 200, 1).code == 0
+    stopped = run(made, 100, 2)
+    assert "segflow retry --approve everybody=100 --approve mails=100" in stopped.out
+    assert (members(made), lines(made)) == (200, 200)
+    one = made.segflow("retry", "--approve", "everybody=100")
+    assert (one.code, members(made), lines(made)) == (1, 100, 200)
+    assert "segflow retry --approve mails=100" in one.out
+    assert run(made, 40, 3, "--approve", "everybody=60", "--approve", "mails=160").code == 0
+    approved = made.rows("select name, moved from segflow.approvals order by all")
+    assert approved == [("everybody", 60), ("everybody", 100), ("mails", 160)]
+
+
+def test_what_is_approved_can_be_delivered_without_a_run(project: MakeProject) -> None:
+    made = make(project, "{}", "{max_left: 10%}")
+    assert run(made, 200, 1).code == 0
+    assert run(made, 100, 2).code == 1
+    assert made.segflow("deliver", "--approve", "mails=99").code == 1
+    assert lines(made) == 200
+    refused = made.segflow("deliver", "--approve", "everybody=100")
+    assert refused.code == 2
+    assert "segflow retry --approve everybody=100" in refused.err
+    delivered = made.segflow("deliver", "--approve", "mails=100")
+    assert delivered.code == 0, delivered.out
+    assert (lines(made), members(made)) == (100, 100)
+    assert made.rows("select name, moved from segflow.approvals") == [("mails", 100)]
+    assert made.rows("select as_of::date::varchar from segflow.runs order by run")[-1] == (
+        "2026-07-02",
+    )
+
+
 def test_an_empty_source_empties_no_mailing_list(project: MakeProject) -> None:
     made = make(project)
     made.write(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from segflow import journal
 from segflow.audiences import history, membership
 from segflow.audiences.membership import Evaluation
-from segflow.build.evaluation import members_table
+from segflow.build.materializations import members_table
 from segflow.engines.base import Session
 from segflow.engines.duckdb import DuckDB, DuckDBSettings
 from tests.conftest import AS_OF, SEGFLOW_YML, MakeProject, Project

@@ -1,12 +1,13 @@
 """What plan announces is what a run then does; each contact that moves has one cause."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import SEGFLOW_YML, MakeProject, Outcome, Project
@@ -245,6 +246,49 @@ def test_what_a_guard_holds_is_still_of_the_former_definition(project: MakeProje
     assert segment["because"] == ["var `rich`"]
 
 
+POOR = "select contact_id from {{ ref('contacts') }} where points <= {{ var('poor', 1) }}"
+
+
+def test_what_a_partial_run_left_out_is_still_to_come(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    made.write({"models/segments/poor.sql": POOR})
+    run(made)
+    made.write(
+        {
+            "models/segments/poor.sql": POOR.replace("<=", "<"),
+            "models/segments/rich.sql": RICH.replace(">=", ">"),
+            "models/segments/all.sql": "select contact_id from {{ ref('contacts') }}",
+        }
+    )
+    run(made, 2, "--select", "poor")
+    found = plan(made, 2)
+    moved = {s["segment"]: (s["entered"], s["left"], causes(s)) for s in found["segments"]}
+    still = {"data": (0, 0), "time": (0, 0), "definition": (0, 0)}
+    assert moved == {
+        "all": (10, 0, still | {"definition": (10, 0)}),
+        "poor": (0, 0, still),
+        "rich": (0, 1, still | {"definition": (0, 1)}),
+    }
+    assert {m["name"]: m["kind"] for m in found["models"]} == {"rich": "logic", "all": "new"}
+    assert made.rows("select count(*) from segflow.project") == [(2,)]
+    run(made, 2)
+    assert plan(made, 2)["models"] == []
+    assert made.rows("select count(*) from segflow.project") == [(1,)]
+
+
+def test_of_a_var_each_segment_knows_the_value_it_was_built_with(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    made.write({"models/segments/poor.sql": POOR.replace("'poor', 1", "'rich'")})
+    run(made)
+    made.write({"segflow.yml": (made.root / "segflow.yml").read_text().replace("h: 5", "h: 3")})
+    run(made, 1, "--select", "poor")
+    found = plan(made)
+    assert found["vars"] == {"rich": {"before": 5, "now": 3}}
+    assert [(m["name"], m["causes"]) for m in found["models"]] == [("rich", ["rich"])]
+    moved = {s["segment"]: (s["entered"], s["left"], s["because"]) for s in found["segments"]}
+    assert moved == {"rich": (2, 0, ["var `rich`"]), "poor": (0, 0, [])}
+
+
 def test_a_renamed_segment_is_no_new_one(project: MakeProject) -> None:
     made = make(project, POINTS)
     (made.root / "models/segments/rich.sql").rename(made.root / "models/segments/wealthy.sql")
@@ -285,6 +329,9 @@ def test_against_another_database(project: MakeProject, tmp_path: Path) -> None:
     assert (tmp_path / "production.duckdb").read_bytes() == before
     assert not made.database.exists()
     assert plan_fails(made, "--against", "nowhere.duckdb").startswith("error: --against")
+    (tmp_path / "junk.duckdb").write_text("no database")
+    junk = plan_fails(made, "--against", str(tmp_path / "junk.duckdb"))
+    assert junk.startswith(f"error: {tmp_path}/junk.duckdb cannot be opened")
 
 
 def plan_fails(made: Project, *words: str) -> str:
@@ -313,3 +360,68 @@ def test_what_became_of_models(project: MakeProject, edit: str) -> None:
         (segment,) = found["segments"]
         assert causes(segment) == {"data": (0, 0), "time": (0, 0), "definition": (0, 5)}
     json.dumps(found)
+
+
+# Edits of the starter: a file, what it says, and what it would say instead.
+EDITS = [
+    ("segflow.yml", "at_risk_days: 14", "at_risk_days: {}"),
+    ("segflow.yml", "new_sign_up_days: 7", "new_sign_up_days: {}"),
+    ("segflow.yml", "active_customer_days: 8", "active_customer_days: {}"),
+    ("segflow.yml", "lapsed_days: 28", "lapsed_days: 2{}"),
+    ("models/segments/near_seat_limit.sql", "{{{{ var('seat_limit_percent') }}}}", "{}0"),
+    ("models/segments/new_customers.sql", "where", "where account_days_inactive < {} and"),
+    ("models/segments/new_sign_ups.sql", "\n    and orders_count = 0", ""),
+    ("models/segments/at_risk_customers.sql", "= 'at_risk'", "in ('at_risk', 'past_due')"),
+    ("models/audiences/audiences.yml", "exclude: [with_open_ticket]", "exclude: []"),
+]
+
+
+# To find a smaller failure would take minutes.
+@settings(
+    max_examples=2,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    edits=st.lists(st.sampled_from(EDITS), min_size=4, max_size=5, unique=True),
+    number=st.integers(1, 9),
+    day=st.integers(1, 2),
+)
+def test_over_random_edits_of_the_starter_the_run_does_what_plan_said(
+    starter: Project, tmp_path: Path, edits: list[tuple[str, str, str]], number: int, day: int
+) -> None:
+    shutil.copytree(starter.root, tmp_path / "acme", dirs_exist_ok=True)
+    made = Project(tmp_path / "acme")
+    for file, old, new in edits:
+        text = (made.root / file).read_text()
+        assert old.format() in text, (file, old)
+        made.write({file: text.replace(old.format(), new.format(number))})
+    at = f"2026-07-{day:02} 02:00:00"
+    said = made.segflow("plan", "--as-of", at, "--output", "json").json["results"]
+    names = [
+        item.get("segment") or item["audience"] for item in said["segments"] + said["audiences"]
+    ]
+    approvals = [word for name in names for word in ("--approve", f"{name}=99999")]
+    members = "select segment, contact_id from segments.memberships"
+    before = set(made.rows(members))
+    done = made.segflow("run", "--as-of", at, "--output", "json", *approvals).json["results"]
+    after = set(made.rows(members))
+    assert before != after
+    moves = (Counter(segment for segment, _ in way) for way in (after - before, before - after))
+    entered, left = moves
+    assert {s["segment"]: (s["entered"], s["left"]) for s in said["segments"]} == {
+        s["segment"]: (entered[s["segment"]], left[s["segment"]]) for s in said["segments"]
+    }
+    assert entered.keys() | left.keys() <= set(names)
+    for segment in said["segments"]:
+        parts = [(c["entered"], c["left"]) for c in segment["causes"].values()]
+        total = tuple(map(sum, zip(*parts, strict=True)))
+        assert total == (segment["entered"], segment["left"])
+    rows = {a["audience"]: a["rows"] for a in done["audiences"]}
+    assert rows == {
+        a["audience"]: a["before"] + a["adds"] - a["removes"]
+        for a in said["audiences"]
+        if not a["held"]
+    }

@@ -13,8 +13,8 @@ from segflow.engines.base import EngineError
 from segflow.engines.duckdb import DuckDB, DuckDBSettings
 from segflow.errors import ProjectError
 from segflow.project.cache import Cache
+from segflow.project.files import read_header
 from segflow.project.load import load
-from segflow.project.seeds import read_header
 from tests.conftest import AS_OF, MakeProject, Project
 
 TARGETS = f"targets: {{dev: {{path: warehouse/demo.duckdb, as_of: {AS_OF}}}}}\n"

@@ -270,11 +270,13 @@ def test_the_page_of_what_is_gone_goes_and_what_is_new_comes(project: MakeProjec
             "models/segments/fresh.sql": "select contact_id from {{ ref('contacts') }}",
             "models/segments/trials.sql": "select contact_id from {{ ref('contacts') }} where age > 3",
             "models/contacts.sql": "select *, 3 as age from {{ ref('people') }}",
+            "models/segments/carts.sql": "select contact_id from {{ ref('contacts') }} where role = 'owner'",
         }
     )
     found = pages_of(site_of(made))
     assert not {"messages/other.html", "segments/gate.html"} & found.keys()
     assert "never built" in found["index.html"].text
+    assert "It was edited since the members were counted" in found["segments/carts.html"].text
     assert "segments/fresh.html" in found
     assert sorted(path.name for path in folder.parent.glob("*docs*")) == ["docs"]
 

@@ -13,11 +13,13 @@ contacts as (
 statements as (
     select
         contact_id,
-        bool_and(is_granted is true) as is_granted
+        -- who refuses profiling on any channel gets no marketing at all
+        bool_and(is_granted is true) filter (where purpose = 'marketing') as is_granted,
+        bool_or(purpose = 'profiling' and not is_granted) as has_refused_profiling
     from engagement.consents
     where
-        channel = 'email'
-        and purpose = 'marketing'
+        (channel = 'email' and purpose = 'marketing')
+        or purpose = 'profiling'
     group by contact_id
 ),
 
@@ -33,6 +35,7 @@ reasons as (
                 then coalesce(
                     replace(contacts.email_unreachable_because, '_', ' '), 'unreachable'
                 )
+            when statements.has_refused_profiling then 'refused'
             when statements.is_granted then 'may be written to'
             when not statements.is_granted then 'refused'
             else 'never asked'

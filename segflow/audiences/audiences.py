@@ -87,10 +87,8 @@ def build_audience(session: Session, graph: Graph, audience: Audience, watched: 
     Raises:
         StepError: a column it asks for is nowhere, or the engine refuses.
     """
-    scratch = f'{SCRATCH}."audience {audience.name}"'
-    session.execute(f"create or replace table {scratch} as {_candidates(session, graph, audience)}")
     key, columns = key_and_columns(audience)
-    stopped = watched.judge(audience.guards, _change(session, audience, scratch, key))
+    scratch, stopped = judge(session, graph, audience, watched)
     if stopped:
         return Built(audience.name, 0, 0, stopped=stopped)
     listed = ", ".join(quoted(name) for name in columns)
@@ -107,6 +105,16 @@ def build_audience(session: Session, graph: Graph, audience: Audience, watched: 
     held = {reason: count for reason, count in counts if reason is not None}
     rows = sum(count for reason, count in counts if reason is None)
     return Built(audience.name, rows, rows + sum(held.values()), held)
+
+
+def judge(
+    session: Session, graph: Graph, audience: Audience, watched: Watched
+) -> tuple[str, str | None]:
+    """Put the audience's candidates into a table in scratch; its name, and why guards say no."""
+    scratch = f'{SCRATCH}."audience {audience.name}"'
+    session.execute(f"create or replace table {scratch} as {_candidates(session, graph, audience)}")
+    key, _ = key_and_columns(audience)
+    return scratch, watched.judge(audience.guards, _change(session, audience, scratch, key))
 
 
 def _change(session: Session, audience: Audience, scratch: str, key: str) -> Change:

@@ -11,7 +11,7 @@ from segflow.audiences.exposures import LIVE, PAST
 from segflow.audiences.history import listed
 from segflow.audiences.permission import ADDRESS, permission_sql, suppressing
 from segflow.audiences.policies import POLICIES, Question
-from segflow.build.evaluation import members_table
+from segflow.build.materializations import members_table
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph
 from segflow.compile.lineage import Stale, roots_of
 from segflow.compile.outlines import ROWS

@@ -6,13 +6,14 @@ every run; closed ones are appended to `segments.closed_stays`; both are
 rerun of one `as_of` starts from the state before it, so that it changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from segflow.audiences.guards import Change
 from segflow.audiences.history import listed, rekey
-from segflow.build.evaluation import members_table
+from segflow.build.materializations import members_table
 from segflow.compile.relations import Relation, literal, quoted, timestamp
 from segflow.engines.base import SCRATCH, EngineError, Session
 from segflow.errors import WorkspaceError
@@ -20,7 +21,7 @@ from segflow.errors import WorkspaceError
 # One statement reads this many segments: planning a longer union costs more than it saves.
 BATCH = 100
 
-_NOW = f'{SCRATCH}."members now"'
+_NOW, _MOVES = f'{SCRATCH}."members now"', "moves"
 
 
 @dataclass(frozen=True)
@@ -153,15 +154,33 @@ def update(
     _gather(session, evaluated, merges)
     now, movements = timestamp(evaluation.as_of), []
     with session.transaction():
+        _compare(session, moved, now)
         if guarding:
             changes = _changes(session, guarding.windows, now)
             held = {change.name for change in changes if guarding.waits(change)}
             moved = [name for name in moved if name not in held]
         if moved:
             movements = _update(session, moved, evaluation)
-    session.execute(f"drop table {_NOW}")
+    for table in (_NOW, _MOVES):
+        session.execute(f"drop table {table}")
     _mend_views(session, moved)
     return movements
+
+
+@contextmanager
+def as_if_moved(session: Session, held: list[str], merges: str | None) -> Iterator[None]:
+    """For a while, let segments that guards hold have the members they were evaluated to."""
+    before = f'{SCRATCH}."memberships before"'
+    _gather(session, held, merges)
+    session.execute(f"create or replace table {before} as from segments.memberships")
+    session.execute(
+        "create or replace table segments.memberships as select * from segments.memberships"
+        f" where segment not in ({listed(held)}) union all by name from {_NOW}"
+    )
+    yield
+    session.execute(f"create or replace table segments.memberships as from {before}")
+    for table in (before, _NOW):
+        session.execute(f"drop table {table}")
 
 
 def _not_later(session: Session, removed: list[str], as_of: datetime) -> list[str]:
@@ -240,36 +259,44 @@ def _changes(session: Session, evaluated: Mapping[str, str | None], now: str) ->
         f"({literal(name)}, {window or 'null::interval'})" for name, window in evaluated.items()
     )
     rows = session.rows(
-        f"with windows (segment, flapping) as (values {windows}), moves as ("
-        " select segment, contact_id, before.entered_at, before.contact_id is not null as was_in,"
-        " members.contact_id is not null as is_in from (from segments.memberships"
-        " semi join windows using (segment)) as before"
-        f" full join {_NOW} as members using (segment, contact_id)),"
-        " back as (select moves.segment, moves.contact_id from moves join windows using (segment)"
-        " join segments.closed_stays as closed on closed.segment = moves.segment and"
-        f" closed.contact_id = moves.contact_id and closed.left_at < {now} and"
-        f" closed.left_at > {now} - flapping where not moves.was_in group by all)"
+        f"with windows (segment, flapping) as (values {windows}),"
+        f" back as (select segment, contact_id from {_MOVES} join windows using (segment)"
+        " join segments.closed_stays as closed using (segment, contact_id)"
+        f" where not was_in and closed.left_at < {now} and closed.left_at > {now} - flapping"
+        " group by all)"
         " select segment, count(*) filter (where was_in), count(*) filter (where is_in),"
         " count(*) filter (where is_in and not was_in),"
         " count(*) filter (where was_in and not is_in),"
         f" count(*) filter (where was_in and not is_in and entered_at > {now} - flapping or"
-        " back.contact_id is not null) from windows join moves using (segment)"
+        f" is_in and back.contact_id is not null) from windows join {_MOVES} using (segment)"
         " left join back using (segment, contact_id) group by segment"
     )
     found = {row[0]: Change(*row) for row in rows}
     return [found.get(name, Change(name, 0, 0, 0, 0)) for name in evaluated]
 
 
+def _compare(session: Session, moved: list[str], now: str) -> None:
+    """Put side by side who is in now and who was, by what stands published and before this moment.
+
+    A stay that is closed as of this very moment was open before it. The contacts of a segment stay
+    together on their way through the join, as readers like it: sorting them would cost more.
+    """
+    stay = "select segment, contact_id, entered_at, entered_run"
+    chosen = f"segment in ({listed(moved)})"
+    session.execute(
+        f"create or replace temp table {_MOVES} as select segment, contact_id,"
+        " before.entered_at, before.entered_run, coalesce(before.is_open, false) as was_in,"
+        f" coalesce(before.entered_at < {now}, false) as was_in_before,"
+        f" members.contact_id is not null as is_in from {_NOW} as members full join"
+        f" ({stay}, true as is_open from segments.memberships where {chosen} union all"
+        f" {stay}, false from segments.closed_stays where {chosen} and left_at = {now}) as before"
+        " using (segment, contact_id)"
+    )
+
+
 def _update(session: Session, moved: list[str], evaluation: Evaluation) -> list[Movement]:
     run, now = evaluation.run, timestamp(evaluation.as_of)
     chosen = f"segment in ({listed(moved)})"
-    session.execute(
-        "create or replace temp table stays_before as"
-        " select segment, contact_id, entered_at, entered_run from segments.memberships"
-        f" where {chosen} and entered_at < {now} union all"
-        " select segment, contact_id, entered_at, entered_run from segments.closed_stays"
-        f" where {chosen} and left_at = {now}"
-    )
     if session.rows(
         f"select 1 from segments.closed_stays where {chosen} and left_at = {now} limit 1"
     ):
@@ -278,23 +305,18 @@ def _update(session: Session, moved: list[str], evaluation: Evaluation) -> list[
             f" where not ({chosen} and left_at = {now})"
         )
     session.execute(
-        "create or replace temp table stays_left as select * from stays_before"
-        f" anti join {_NOW} using (segment, contact_id)"
-    )
-    session.execute(
         "insert into segments.closed_stays select segment, contact_id, entered_at, entered_run,"
-        f" {now}, {run} from stays_left order by segment, contact_id"
+        f" {now}, {run} from {_MOVES} where {chosen} and was_in_before and not is_in"
+        " order by segment, contact_id"
     )
     session.execute(
         "create or replace table segments.memberships as"
         f" select * from segments.memberships where not {chosen} union all"
-        " select segment, contact_id,"
-        f" coalesce(before.entered_at, {now}) as entered_at,"
-        f" coalesce(before.entered_run, {run}) as entered_run"
-        f" from {_NOW} as members left join stays_before as before using (segment, contact_id)"
-        f" where {chosen} order by segment, contact_id"
+        f" select segment, contact_id, if(was_in_before, entered_at, {now}),"
+        f" if(was_in_before, entered_run, {run})"
+        f" from {_MOVES} where {chosen} and is_in"
     )
-    movements = _movements(session, moved, now)
+    movements = _movements(session, moved)
     session.execute(
         f"create or replace table segments.evaluations as select * from segments.evaluations"
         f" where not ({chosen} and as_of = {now})"
@@ -306,18 +328,14 @@ def _update(session: Session, moved: list[str], evaluation: Evaluation) -> list[
         for m in movements
     )
     session.execute(f"insert into segments.evaluations values {values}")
-    session.execute("drop table stays_before")
-    session.execute("drop table stays_left")
     return movements
 
 
-def _movements(session: Session, moved: list[str], now: str) -> list[Movement]:
+def _movements(session: Session, moved: list[str]) -> list[Movement]:
     counts = session.rows(
-        "select segment, sum(members), sum(entered), sum(gone) from ("
-        "select segment, count(*) as members,"
-        f" count(*) filter (where entered_at = {now}) as entered,"
-        " 0 as gone from segments.memberships group by segment union all"
-        " select segment, 0, 0, count(*) from stays_left group by segment) group by segment"
+        "select segment, count(*) filter (where is_in),"
+        " count(*) filter (where is_in and not was_in_before),"
+        f" count(*) filter (where was_in_before and not is_in) from {_MOVES} group by segment"
     )
-    found = {row[0]: Movement(row[0], int(row[1]), int(row[2]), int(row[3])) for row in counts}
+    found = {row[0]: Movement(*row) for row in counts}
     return [found.get(name, Movement(name, 0, 0, 0)) for name in moved]

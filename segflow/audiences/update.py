@@ -1,16 +1,17 @@
 """Results of a build in; memberships, user types, reach and the chosen audiences up to date out."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from segflow.audiences import audiences, history, membership, user_types
 from segflow.audiences.audiences import Built
 from segflow.audiences.decisions import Decided, decide
-from segflow.audiences.guards import Change, Watched
+from segflow.audiences.guards import Change, Trip, Watched
 from segflow.audiences.membership import Evaluation, Guarding, Movement
 from segflow.build.materializations import comment
 from segflow.build.plan import Plan
-from segflow.build.runner import Result
+from segflow.build.steps import Result
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.lineage import Stale, all_of, roots_of
 from segflow.compile.relations import interval
@@ -77,16 +78,18 @@ def update_audiences(
     updated.movements = membership.update(
         session, list(evaluated), removed, evaluation, merges, guarding
     )
-    stale.update({node: all_of(node) for node in updated.stopped})
-    for name in plan.segments:
-        segment = graph.segments[name]
-        at = segment.relation
-        # One that failed itself still has the view of its last good definition.
-        failed = segment.id in roots_of(stale.get(segment.id, {}))
-        is_held = segment.id in stale and (segment.id in updated.stopped or not failed)
-        if is_held and session.relation_type(at.schema, at.identifier):
-            membership.keep_view(session, at, name, definitions[name])
-            comment(session, at, "view", segment.model.description, ())
+    stopped = {node: all_of(node) for node in updated.stopped}
+    if stopped:
+        waiting = [
+            audience
+            for audience in chosen
+            if audiences.roots_behind(session, graph, audience, stopped)
+            and not audiences.roots_behind(session, graph, audience, stale)
+        ]
+        with membership.as_if_moved(session, [graph.nodes[n].name for n in stopped], merges):
+            updated.watched.trips += _foreseen(session, graph, waiting, approved)
+    stale.update(stopped)
+    _keep_views(session, graph, plan, definitions, stale, updated)
     if plan.messages or (plan.is_whole and session.relation_type("segflow", "exposures")):
         moved = [movement.segment for movement in updated.movements]
         updated.decided = decide(session, graph, evaluation, moved, stale, merges)
@@ -115,6 +118,38 @@ def _guarding(graph: Graph, evaluated: dict[str, str | None], updated: Updated) 
         return bool(why)
 
     return Guarding(evaluated, waits)
+
+
+def _keep_views(
+    session: Session,
+    graph: Graph,
+    plan: Plan,
+    definitions: Mapping[str, str],
+    stale: Mapping[str, Stale],
+    updated: Updated,
+) -> None:
+    """Let the views of segments that are held back show the members that they keep."""
+    for name in plan.segments:
+        segment = graph.segments[name]
+        at = segment.relation
+        # One that failed itself still has the view of its last good definition.
+        failed = segment.id in roots_of(stale.get(segment.id, {}))
+        is_held = segment.id in stale and (segment.id in updated.stopped or not failed)
+        if is_held and session.relation_type(at.schema, at.identifier):
+            membership.keep_view(session, at, name, definitions[name])
+            comment(session, at, "view", segment.model.description, ())
+
+
+def _foreseen(
+    session: Session, graph: Graph, waiting: list[Audience], approved: Mapping[str, int]
+) -> list[Trip]:
+    """Guards of audiences that will hold once those of the segments they wait for let through."""
+    watched = Watched(approved)
+    for audience in waiting:
+        # What goes wrong with it is said when it is built.
+        with suppress(StepError):
+            audiences.judge(session, graph, audience, watched)
+    return [trip for trip in watched.trips if trip.holds]
 
 
 def _audience(

@@ -1,10 +1,9 @@
 """One node and its SELECT in, a table or view out: how each materialization is made."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from segflow.compile.relations import Relation, literal, quoted
-from segflow.engines.base import Column, Session
+from segflow.engines.base import SCRATCH, Column, Session
 from segflow.errors import StepError, did_you_mean
 from segflow.project.nodes import ColumnProperties, ModelConfig
 
@@ -46,26 +45,58 @@ def materialize(session: Session, build: Build) -> None:
         session.execute(f"create or replace {build.kind} {build.relation} as\n{build.sql}")
 
 
+def members_table(segment: str) -> str:
+    """Where the rows of a segment lie while a run lasts: contact_id and its evidence."""
+    return f'{SCRATCH}."members of {segment}"'
+
+
+def evaluate(session: Session, segment: str, sql: str) -> int:
+    """Put the rows of a segment aside, evidence included, and count them.
+
+    Raises:
+        StepError: a contact_id comes twice or is null, or a column of the evidence fails.
+    """
+    table = members_table(segment)
+    session.execute(f"create or replace table {table} as\n{sql}")
+    rows, ids, named = session.rows(
+        f"select count(*), count(distinct contact_id), count(contact_id) from {table}"
+    )[0]
+    if named < rows:
+        raise StepError(f"{rows - named:,} rows have no contact_id")
+    if ids < rows:
+        example = session.rows(
+            f"select contact_id, count(*) from {table} group by all"
+            " having count(*) > 1 order by all limit 1"
+        )[0]
+        raise StepError(
+            f"{rows - ids:,} rows too many: a segment has one row per contact_id, and"
+            f" {literal(str(example[0]))} comes {example[1]} times"
+        )
+    return int(rows)
+
+
 def check_contract(
-    declared: tuple[ColumnProperties, ...], found: list[Column], types: Mapping[str, str]
+    session: Session, declared: tuple[ColumnProperties, ...], found: list[Column]
 ) -> None:
     """Compare the columns of a SELECT with those that its contract names.
-
-    Args:
-        types: the engine's own spelling of each declared type, as `text` is `VARCHAR`.
 
     Raises:
         StepError: one is missing, too many, or of another type.
     """
+    typed = [column for column in declared if column.data_type]
+    casts = ", ".join(f"cast(null as {column.data_type})" for column in typed)
+    # As the engine spells them: `text` is `VARCHAR`.
+    kinds = [kind for _, kind in session.columns(f"select {casts}")] if typed else []
+    wanted = {column.name.lower(): kind for column, kind in zip(typed, kinds, strict=True)}
     have = {name.lower(): kind for name, kind in found}
-    promised = {column.name.lower(): column for column in declared}
+    promised = {column.name.lower() for column in declared}
     problems = []
-    for name, column in promised.items():
+    for name in (column.name.lower() for column in declared):
         if name not in have:
-            near = did_you_mean(name, have.keys() - promised.keys())
+            near = did_you_mean(name, have.keys() - promised)
             problems.append(f"`{name}` is missing" + (f" ({near})" if near else ""))
-        elif column.data_type and have[name] != types[column.data_type]:
-            problems.append(f"`{name}` is {have[name]}, not {types[column.data_type]}")
+        elif have[name] != wanted.get(name, have[name]):
+            problems.append(f"`{name}` is {have[name]}, not {wanted[name]}")
     problems += [f"`{name}` is not in the contract" for name in have if name not in promised]
     if problems:
         raise StepError(f"the contract is broken: {'; '.join(problems)}")
@@ -99,11 +130,25 @@ def _merge_in(session: Session, build: Build) -> None:
         raise StepError(
             f"the strategy `{strategy}` needs a unique_key", hint="config(unique_key='…')"
         )
-    name = quoted(f"new__{build.relation.identifier}")
-    session.execute(f"create or replace temp table {name} as\n{build.sql}")
-    columns = _columns_to_write(session, build, name)
-    _STRATEGIES[strategy](session, str(build.relation), name, columns, [quoted(k) for k in keys])
-    session.execute(f"drop table {name}")
+    relation, new = build.relation, quoted(f"new__{build.relation.identifier}")
+    session.execute(f"create or replace temp table {new} as\n{build.sql}")
+    columns = _columns_to_write(session, build, new)
+    names, listed = [quoted(key) for key in keys], ", ".join(columns)
+    same = " and ".join(f"old.{key} = new.{key}" for key in names)
+    if strategy == "merge":
+        others = [f"{column} = new.{column}" for column in columns if column not in names]
+        matched = f"when matched then update set {', '.join(others)} " if others else ""
+        values = ", ".join(f"new.{column}" for column in columns)
+        session.execute(
+            f"merge into {relation} as old using {new} as new on ({same}) {matched}"
+            f"when not matched then insert ({listed}) values ({values})"
+        )
+    else:
+        if strategy == "delete+insert":
+            fresh = f"(select distinct {', '.join(names)} from {new}) as new"
+            session.execute(f"delete from {relation} as old using {fresh} where {same}")
+        session.execute(f"insert into {relation} ({listed}) select {listed} from {new}")
+    session.execute(f"drop table {new}")
 
 
 def _columns_to_write(session: Session, build: Build, new: str) -> list[str]:
@@ -137,37 +182,3 @@ def _columns_to_write(session: Session, build: Build, new: str) -> list[str]:
             )
         return [quoted(name) for name in fresh if name in old]
     return [quoted(name) for name in fresh]
-
-
-def _append(session: Session, relation: str, new: str, columns: list[str], keys: list[str]) -> None:
-    listed = ", ".join(columns)
-    session.execute(f"insert into {relation} ({listed}) select {listed} from {new}")
-
-
-def _delete_insert(
-    session: Session, relation: str, new: str, columns: list[str], keys: list[str]
-) -> None:
-    same = " and ".join(f"old.{key} = fresh.{key}" for key in keys)
-    fresh = f"(select distinct {', '.join(keys)} from {new}) as fresh"
-    session.execute(f"delete from {relation} as old using {fresh} where {same}")
-    _append(session, relation, new, columns, keys)
-
-
-def _merge(session: Session, relation: str, new: str, columns: list[str], keys: list[str]) -> None:
-    on = " and ".join(f"old.{key} = new.{key}" for key in keys)
-    others = [column for column in columns if column not in keys]
-    update = ", ".join(f"{column} = new.{column}" for column in others)
-    listed = ", ".join(columns)
-    values = ", ".join(f"new.{column}" for column in columns)
-    matched = f"when matched then update set {update} " if others else ""
-    session.execute(
-        f"merge into {relation} as old using {new} as new on ({on}) {matched}"
-        f"when not matched then insert ({listed}) values ({values})"
-    )
-
-
-_STRATEGIES: dict[str, Callable[[Session, str, str, list[str], list[str]], None]] = {
-    "append": _append,
-    "delete+insert": _delete_insert,
-    "merge": _merge,
-}

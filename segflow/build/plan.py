@@ -73,7 +73,7 @@ def plan_build(graph: Graph, chosen: set[str], is_whole: bool, reason: str = "se
         steps.append(
             Step(
                 node,
-                kind_of(graph, node),
+                graph.kind(node),
                 "read by what was chosen" if node in sources - chosen else reason,
                 needs[node],
                 tuple(p for p in reads[node] if p not in members),
@@ -86,12 +86,6 @@ def plan_build(graph: Graph, chosen: set[str], is_whole: bool, reason: str = "se
     audiences = tuple(a.name for a in graph.project.audiences if a.id in chosen)
     messages = tuple(m.name for m in graph.project.messages if m.id in chosen)
     return Plan(tuple(steps), segments, audiences, messages, is_whole)
-
-
-def kind_of(graph: Graph, node: str) -> str:
-    if node in graph.models and graph.models[node].is_segment:
-        return "segment"
-    return graph.nodes[node].kind
 
 
 # What each step waits for: the steps that it or its tests read, in a fixed order.

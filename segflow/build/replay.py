@@ -10,12 +10,12 @@ from datetime import datetime
 
 from msgspec import structs
 
-from segflow.build.catalog import SessionCatalog
-from segflow.build.evaluation import evaluate, members_table
-from segflow.compile.compiler import Compilation, render_model, scope_of
+from segflow.build.materializations import evaluate, members_table
+from segflow.build.steps import rendered
+from segflow.compile.compiler import Compilation
 from segflow.compile.graph import Graph
 from segflow.compile.parsing import ParsedModel
-from segflow.compile.relations import AS_OF, Relation, at, quoted
+from segflow.compile.relations import AS_OF, Relation, quoted
 from segflow.engines.base import SCRATCH, Session
 from segflow.errors import Location, SegflowError
 
@@ -48,9 +48,7 @@ class Replay:
 
     def _build(self, session: Session, moment: datetime, model: ParsedModel) -> None:
         relation = self.graph.relations[model.id]
-        catalog = SessionCatalog(session, moment)
-        scope = scope_of(self.graph, model, catalog, this=relation, is_incremental=False)
-        sql = at(render_model(self.graph, model, scope), moment)
+        sql = rendered(session, self.graph, model, moment, this=relation, is_incremental=False)
         if model.config.materialized == "ephemeral":
             self.graph.relations[model.id] = structs.replace(relation, text=f"(\n{sql}\n)")
             return

@@ -3,23 +3,19 @@
 import contextlib
 import csv
 import io
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from segflow.build.data_tests import TestResult
-from segflow.compile.compiler import render_model, scope_of
-from segflow.compile.graph import Graph
+from segflow.compile.compiler import scope_of
+from segflow.compile.graph import Graph, reference
 from segflow.compile.relations import Relation, at, literal, quoted
 from segflow.engines.base import Column, EngineError, Session
-from segflow.errors import Location, ProjectError, SegflowError, StepError, did_you_mean
+from segflow.errors import ProjectError, SegflowError, StepError, did_you_mean
 from segflow.project.config import moment
+from segflow.project.load import place
 from segflow.project.nodes import ExpectProperties, GivenProperties, UnitTest
-
-_INPUT = re.compile(
-    r"^\s*(ref|source)\(\s*['\"]([^'\"]+)['\"](?:\s*,\s*['\"]([^'\"]+)['\"])?\s*\)\s*$"
-)
 
 Rows = list[dict[str, Any]]
 
@@ -38,14 +34,10 @@ def unit_test_result(
     try:
         _run(session, graph, test, as_of, describe)
     except SegflowError as error:
-        where = error.location or _origin(test)
+        where = error.location or place(test, "")
         message = StepError(f"unit test `{test.name}`: {error.message}", where, error.hint)
         return TestResult(test.id, test.name, "error", 0, str(message))
     return TestResult(test.id, test.name, "pass", 0)
-
-
-def _origin(test: UnitTest) -> Location | None:
-    return test.origin.location() if test.origin else None
 
 
 def _run(
@@ -71,16 +63,19 @@ def _run(
             macros={k: v for k, v in test.overrides.macros.items() if k != "is_incremental"},
             is_incremental=incremental,
         )
-        return at(render_model(graph, model, scope), now)
+        return at(graph.parser.sql(scope), now)
 
     # The model's own table has the columns of its SELECT, which reads the other inputs.
     for item in sorted(test.given, key=lambda item: item.input.strip() == "this"):
         table = Relation("temp", f"given_{len(given)}", f"temp.main.given_{len(given)}")
-        if item.input.strip() == "this":
-            relation, columns = model.relation, session.columns(select(incremental=False))
-        else:
-            relation = _input(graph, item)
-            columns = [] if item.format == "sql" else _columns(graph, relation, describe)
+        called = reference(item.input)
+        node = graph.target(called) if called else model.id
+        relation = graph.relations[node] if called else model.relation
+        columns: list[Column] = []
+        if item.format != "sql" and called:
+            columns = _columns(graph, node, describe)
+        elif item.format != "sql":
+            columns = session.columns(select(incremental=False))
         _give(session, columns, table, item)
         given[str(relation)] = table
     sql = select(bool(test.overrides.macros.get("is_incremental", False)))
@@ -88,16 +83,6 @@ def _run(
         raise ProjectError("the model reads `this`, which the test does not give")
     session.execute(f"create or replace temp table actual as\n{sql}")
     _compare(session, test.expect)
-
-
-def _input(graph: Graph, item: GivenProperties) -> Relation:
-    match = _INPUT.match(item.input)
-    if not match:
-        raise ProjectError(f"`{item.input}` is no input: write ref('…'), source('…', '…') or this")
-    call, first, second = match.groups()
-    if call == "source":
-        return graph.source(first, second or "")
-    return graph.ref(first, second) if second else graph.ref(None, first)
 
 
 def _give(session: Session, columns: list[Column], table: Relation, item: GivenProperties) -> None:
@@ -115,13 +100,14 @@ def _give(session: Session, columns: list[Column], table: Relation, item: GivenP
     session.execute(f"create or replace temp table {table.identifier} as {_values(rows, columns)}")
 
 
-def _columns(graph: Graph, relation: Relation, describe: Describe) -> list[Column]:
+def _columns(graph: Graph, node: str, describe: Describe) -> list[Column]:
     """Names and types of a relation: as it stands, else as its contract says."""
+    relation = graph.relations[node]
     with contextlib.suppress(EngineError):
         return describe(relation)
-    for parsed in graph.models.values():
-        if parsed.relation == relation and parsed.model.columns:
-            return [(c.name, c.data_type or "varchar") for c in parsed.model.columns]
+    if node in graph.models and graph.models[node].model.columns:
+        declared = graph.models[node].model.columns
+        return [(c.name, c.data_type or "varchar") for c in declared]
     raise StepError(
         f"the types of {relation} are not known yet",
         hint=f"build it first: segflow build --select {relation.identifier}",

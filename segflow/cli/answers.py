@@ -8,7 +8,7 @@ import msgspec
 
 from segflow.cli.output import table
 from segflow.questions.backtest import Backtest
-from segflow.questions.explain import Card, Stay, Verdict
+from segflow.questions.explain import Card, Standing, Stay, Verdict
 from segflow.questions.judging import Branch, Judged
 from segflow.questions.profile import Profile
 from segflow.questions.story import Decision, Exposure, Story
@@ -41,14 +41,23 @@ def lines(answer: Answer) -> Iterator[str]:
 
 def _verdict(found: Verdict) -> Iterator[str]:
     state = "in" if found.is_in else "not in"
-    yield f"{found.contact} is {state} {found.segment}, as of {_moment(found.as_of)}"
+    yield f"{found.contact} is {state} {found.segment}, as of {_moment(found.standing.as_of)}"
     yield from (f"  {_stay(stay)}" for stay in found.stays)
+    yield from _standing(found.standing)
     yield ""
     for clause in found.clauses:
         yield from _clause(clause, "  ")
     if not found.agrees:
         yield ""
-        yield "  the clauses say otherwise now: the definition changed or its data was kept back"
+        yield "  the clauses say otherwise now"
+
+
+def _standing(found: Standing) -> Iterator[str]:
+    """Why members and clauses need not go together."""
+    if found.kept:
+        yield f"  kept since {_moment(found.as_of)}: {found.kept}"
+    if found.is_edited:
+        yield "  its members are by the definition of then, the clauses are by that of now"
 
 
 def _card(found: Card) -> Iterator[str]:
@@ -59,7 +68,9 @@ def _card(found: Card) -> Iterator[str]:
         yield from (f"  {stay.name:<32}{_stay(stay)}" for stay in found.stages)
     yield ""
     yield "Segments" if found.segments else "Segments  none so far"
-    yield from (f"  {stay.name:<32}{_stay(stay)}" for stay in found.segments)
+    for stay in found.segments:
+        kept = "" if stay.until else found.kept.get(stay.name, "")
+        yield f"  {stay.name:<32}{_stay(stay)}{', kept: ' if kept else ''}{kept}"
     if found.story:
         yield from _messages(found.story)
     if found.near:
@@ -182,7 +193,8 @@ def _profile(found: Profile) -> Iterator[str]:
     else:
         yield found.segment
     yield from (f"  {line}" for line in found.description.strip().splitlines())
-    yield f"  {found.members:,} members{share}, as of {_moment(found.as_of)}"
+    yield f"  {found.members:,} members{share}, as of {_moment(found.standing.as_of)}"
+    yield from _standing(found.standing)
     if not found.persona:
         yield from _funnel(found)
         yield from _overlaps(found)
@@ -209,17 +221,19 @@ def _overlaps(found: Profile) -> Iterator[str]:
 
 
 def _traits(found: Profile) -> Iterator[str]:
-    if found.values:
-        yield ""
-        yield f"{'More or less often than everyone':<48}{'members':>10}{'everyone':>12}"
-    for value in found.values:
-        said = f"{value.column} {'is null' if value.value is None else value.value}"
-        yield f"  {said:<46}{value.members:>10.0%}{value.everyone:>12.0%}"
-    if found.medians:
-        yield ""
-        yield f"{'Medians':<48}{'members':>10}{'everyone':>12}"
-    for median in found.medians:
-        yield f"  {median.column:<46}{_number(median.members):>10}{_number(median.everyone):>12}"
+    values = [
+        (
+            f"{v.column} {'is null' if v.value is None else v.value}",
+            f"{v.members:.0%}",
+            f"{v.everyone:.0%}",
+        )
+        for v in found.values
+    ]
+    medians = [(m.column, _number(m.members), _number(m.everyone)) for m in found.medians]
+    for title, rows in (("More or less often than everyone", values), ("Medians", medians)):
+        if rows:
+            yield f"\n{title:<48}{'members':>10}{'everyone':>12}"
+        yield from (f"  {name:<46}{inside:>10}{outside:>12}" for name, inside, outside in rows)
 
 
 def _number(value: float | None) -> str:

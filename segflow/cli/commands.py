@@ -1,314 +1,92 @@
-"""What a user types. Here the clock is read, and every error becomes a line and an exit code."""
+"""The commands: each is one call of the flow, and what is said of its outcome."""
 
-import functools
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import click
 
 from segflow import __version__, artifacts, asking, pipeline, planning
-from segflow.build.plan import Plan, Step, kind_of
-from segflow.build.runner import Result, Watch
+from segflow.build.plan import Plan, Step
+from segflow.build.runner import Watch
+from segflow.build.steps import Result
 from segflow.cli import answers, preview
-from segflow.cli.output import Log, as_json, emptiness, errors_of, results_of, table
+from segflow.cli.invocation import Invocation, cli, command
+from segflow.cli.output import as_json, emptiness, logged, results_of, table
 from segflow.cli.starter import copy_starter
 from segflow.compile.selection import select, select_with_tests
-from segflow.errors import ProjectError, SegflowError
+from segflow.errors import ProjectError
 from segflow.pipeline import Compiled
-from segflow.project import documents
-from segflow.project.config import Environment, moment
 from segflow.project.load import load
 from segflow.report import Options, Report
 
-if TYPE_CHECKING:
-    from segflow.cli.render import Screen
+__all__ = ["cli"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Invocation:
-    """One command as it was typed: its options, and how to answer."""
-
-    def __init__(self, command: str, given: dict[str, Any]):
-        self.environment = Environment()
-        self.command = command
-        self.output = given.pop("output", "text")
-        self._quiet = given.pop("quiet", False) or self.output != "text"
-        self.given = given
-        self.options = Options(
-            command=command,
-            now=datetime.now(UTC).replace(tzinfo=None, microsecond=0),
-            project_dir=Path(given.get("project_dir") or ".").resolve(),
-            target=given.get("target"),
-            variables=_variables(given.get("vars")),
-            selected=tuple(given.get("select") or ()),
-            excluded=tuple(given.get("exclude") or ()),
-            as_of=moment(given["as_of"]) if given.get("as_of") else None,
-            threads=given.get("threads"),
-            full_refresh=given.get("full_refresh", False),
-            store_failures=given.get("store_failures", False),
-            approved=_approved(given.get("approve") or ()),
-            refresh=given.get("refresh", False),
-            backfill=given.get("backfill", False),
-        )
-
-    @functools.cached_property
-    def screen(self) -> "Screen":
-        # It takes longer to load than to compile a project in which nothing has changed.
-        from segflow.cli.render import Screen
-
-        return Screen(self._quiet)
-
-    def compiled(self) -> Compiled:
-        compiled = pipeline.compile_project(self.options, self.environment)
-        state = self.given.get("state")
-        if state and "state:" in " ".join((*self.options.selected, *self.options.excluded)):
-            compiled.graph.modified = planning.modified(compiled, self.options, Path(state))
-        return compiled
-
-    def say(self, text: str) -> None:
-        """A line about what is going on."""
-        if not self._quiet:
-            click.echo(text)
-
-    def data(self, text: str) -> None:
-        """A line of what was asked for."""
-        if self.output != "json":
-            click.echo(text)
-
-    def complain(self, report: Report) -> None:
-        """What failed, where nothing else is printed."""
-        if self._quiet and self.output == "text":
-            for line in errors_of(report):
-                click.echo(self.environment.scrub(f"error: {line}"), err=True)
-
-    def answer(self, results: dict[str, Any], report: Report | None = None) -> None:
-        """Print JSON where it was asked for."""
-        if self.output == "json":
-            click.echo(self.environment.scrub(as_json(self.command, results, report)))
-
-
-def _variables(text: str | None) -> dict[str, Any]:
-    """`--vars '{days: 3}'`: a YAML mapping on one line."""
-    if not text:
-        return {}
-    return documents.parse(text, Path("--vars"))
-
-
-def _approved(words: tuple[str, ...]) -> dict[str, int]:
-    """`--approve name=ceiling`, as often as it takes."""
-    found = {}
-    for word in words:
-        name, _, ceiling = word.partition("=")
-        if not ceiling.isdecimal() or len(ceiling) > 15:
-            raise ProjectError(
-                f"--approve {word}: how many contacts?", hint="as in: --approve vip_sales_calls=212"
-            )
-        found[name] = int(ceiling)
-    return found
-
-
-def _options(*names: str) -> Callable[[F], F]:
-    """The options that several commands share, by name."""
-    known = {
-        "project_dir": click.option(
-            "--project-dir", help="The folder with segflow.yml.", default="."
-        ),
-        "target": click.option("--target", "-t", help="A target of segflow.yml."),
-        "vars": click.option("--vars", help="Vars as YAML, as in '{at_risk_days: 10}'."),
-        "select": click.option(
-            "--select", "-s", multiple=True, help="What to choose: names, tag:x, +up, down+."
-        ),
-        "exclude": click.option("--exclude", multiple=True, help="What to leave out."),
-        "as_of": click.option("--as-of", help="The moment of the run, UTC."),
-        "threads": click.option("--threads", type=click.IntRange(1), help="Nodes built at a time."),
-        "full_refresh": click.option(
-            "--full-refresh", is_flag=True, help="Rebuild incremental models."
-        ),
-        "store_failures": click.option(
-            "--store-failures", is_flag=True, help="Keep the rows that fail tests."
-        ),
-        "approve": click.option(
-            "--approve", multiple=True, help="name=ceiling: how much a guard is to let through."
-        ),
-        "refresh": click.option(
-            "--refresh", is_flag=True, help="Count anew what every clause of a segment does."
-        ),
-        "backfill": click.option(
-            "--backfill", is_flag=True, help="Write the segments' history anew from --as-of on."
-        ),
-        "resource_type": click.option("--resource-type", help="model, segment, audience, …"),
-        "names": click.argument("names", nargs=-1, metavar="[CONTACT] [SEGMENT]"),
-        "persona": click.option("--persona", help="A persona, whose card is filled."),
-        "message": click.option("--message", help="Why CONTACT gets this message, or does not."),
-        "at": click.option("--at", help="With --message: as it stood at this moment, UTC."),
-        "run": click.option("--run", type=click.IntRange(1), help="With --message: after a run."),
-        "inline": click.option("--inline", help="A query, with Jinja."),
-        "limit": click.option("--limit", type=click.IntRange(1), default=5, show_default=True),
-        "segment": click.argument("segment"),
-        "begin": click.option("--from", "begin", required=True, help="The first moment, UTC."),
-        "end": click.option("--to", "end", help="The last moment, UTC."),
-        "every": click.option(
-            "--every", type=click.Choice(["1d", "1w"]), default="1d", show_default=True
-        ),
-        "against": click.option("--against", help="What to compare with."),
-        "output": click.option("--output", type=click.Choice(["text", "json"]), default="text"),
-        "document": click.option(
-            "--output", type=click.Choice(["text", "json", "markdown"]), default="text"
-        ),
-        "state": click.option("--state", help="A target folder of an earlier state."),
-        "examples": click.option("--examples", is_flag=True, help="Show examples in Markdown."),
-        "quiet": click.option("--quiet", "-q", is_flag=True, help="Print errors only."),
-    }
-
-    def decorate(function: F) -> F:
-        for name in reversed(names):
-            function = known[name](function)
-        return function
-
-    return decorate
-
-
-_EVERY = ("project_dir", "target", "vars", "output", "quiet")
-_CHOICE = ("select", "exclude", "state")
-_BUILD = ("threads", "full_refresh", "store_failures", "approve", "refresh")
+_EVERY = ("project_dir", "target", "variables", "output", "quiet")
+_CHOICE = ("selected", "excluded", "state")
+_BUILD = ("threads", "full_refresh", "store_failures", "approved", "refresh")
 _RUN = (*_EVERY, *_CHOICE, "as_of", *_BUILD)
 
 
-def _command(name: str, *options: str) -> Callable[[Callable[..., int]], click.Command]:
-    """A command whose function takes its Invocation and returns the exit code."""
-
-    def decorate(function: Callable[..., int]) -> click.Command:
-        @functools.wraps(function)
-        def guarded(**given: Any) -> int:
-            output = given.get("output", "text")
-            environment = Environment()
-            try:
-                invocation = Invocation(name, given)
-                environment = invocation.environment
-                return function(invocation)
-            except SegflowError as error:
-                return _fail(name, error, output, environment)
-
-        return cli.command(name)(_options(*options)(guarded))
-
-    return decorate
-
-
-def _fail(command: str, error: SegflowError, output: str, environment: Environment) -> int:
-    text = environment.scrub(str(error))
-    if output == "json":
-        click.echo(as_json(command, {}, None, [text]))
-    else:
-        click.echo(f"error: {text}", err=True)
-    return error.exit_code
-
-
-class _Group(click.Group):
-    """Exit codes of its own: a wrong command line is 2, like every other error before a start."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().main(*args, **kwargs)
-        except click.exceptions.Exit as error:
-            return error.exit_code
-        except click.ClickException as error:
-            error.show()
-            return 2
-        except click.Abort:
-            return 130
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="segflow %(version)s")
-def cli() -> None:
-    """Customer segmentation as code: SQL models in, segments and audiences out."""
-
-
-def _run(invocation: Invocation, then_deliver: bool) -> int:
+def _build(invocation: Invocation, flow: Callable[[Compiled, Options, Watch], Report]) -> int:
+    """Build something, with progress on the screen and in the log."""
     compiled = invocation.compiled()
-    with _watched(invocation, compiled) as watch:
-        report = pipeline.run(compiled, invocation.options, watch, then_deliver)
+    path = compiled.project.target_path / "segflow.log"
+    with invocation.screen.progress() as watch:
+        report = flow(compiled, invocation.options, logged(path, invocation.command, watch))
     return _finish(invocation, compiled, report)
-
-
-@contextmanager
-def _watched(invocation: Invocation, compiled: Compiled) -> Iterator[Watch]:
-    """Progress on the screen and in the log."""
-    log = Log(compiled.project.target_path / "segflow.log", invocation.command)
-    with invocation.screen.progress() as watch, log:
-        yield log.also(watch)
 
 
 def _finish(invocation: Invocation, compiled: Compiled, report: Report) -> int:
-    results, screen = results_of(report), invocation.screen
-    lines = [invocation.environment.scrub(line) for line in screen.summary(report)]
+    results = results_of(report)
+    summary = invocation.screen.summary(report, invocation.environment.scrub)
     text = as_json(invocation.command, results, report)
-    artifacts.write_report(compiled.project, text, screen.plain(lines))
-    screen.show(lines)
+    artifacts.write_report(compiled.project, text, summary)
     invocation.complain(report)
-    invocation.answer(results, report)
-    return 0 if report.ok else 1
+    return invocation.answer((), results, report)
 
 
-@_command("run", *_RUN, "backfill")
+@command("run", *_RUN, "backfill")
 def run(invocation: Invocation) -> int:
     """Build everything, then deliver the audiences."""
-    return _run(invocation, True)
+    return _build(invocation, pipeline.run)
 
 
-@_command("build", *_RUN, "backfill")
+@command("build", *_RUN, "backfill")
 def build(invocation: Invocation) -> int:
     """Build seeds, models with their tests, memberships and audiences."""
-    return _run(invocation, False)
+    return _build(invocation, partial(pipeline.run, then_deliver=False))
 
 
-@_command("seed", *_RUN)
+@command("seed", *_RUN)
 def seed(invocation: Invocation) -> int:
     """Load the CSV seeds."""
-    options = invocation.options
-    seeds = ("resource_type:seed",)
-    chosen = tuple(
-        f"{part},resource_type:seed" for text in options.selected for part in text.split()
-    )
-    invocation.options = replace(options, selected=chosen or seeds)
-    return _run(invocation, False)
+    words = " ".join(invocation.options.selected).split()
+    chosen = tuple(f"{word},resource_type:seed" for word in words) or ("resource_type:seed",)
+    invocation.options = replace(invocation.options, selected=chosen)
+    return build(invocation)
 
 
-@_command("deliver", *_EVERY, *_CHOICE)
+@command("deliver", *_EVERY, *_CHOICE, "approved")
 def deliver(invocation: Invocation) -> int:
     """Deliver the audiences as they were last published."""
-    compiled = invocation.compiled()
-    return _finish(invocation, compiled, pipeline.deliver(compiled, invocation.options))
+    if invocation.options.approved:
+        invocation.options = pipeline.as_last_time(invocation.options, invocation.environment)
+    return _build(invocation, pipeline.deliver)
 
 
-@_command("retry", *_EVERY, *_BUILD)
+@command("retry", *_EVERY, *_BUILD)
 def retry(invocation: Invocation) -> int:
     """Go on with what the last run left behind, at the same moment."""
     invocation.options = pipeline.as_last_time(invocation.options, invocation.environment)
-    compiled = invocation.compiled()
-    with _watched(invocation, compiled) as watch:
-        report = pipeline.retry(compiled, invocation.options, watch)
-    return _finish(invocation, compiled, report)
+    return _build(invocation, pipeline.retry)
 
 
-@_command(
+@command(
     "plan",
-    *(option for option in _EVERY if option != "output"),
-    *_CHOICE,
-    "as_of",
-    "threads",
-    "full_refresh",
-    "approve",
-    "against",
-    "document",
-    "examples",
+    *("project_dir", "target", "variables", "quiet", *_CHOICE, "as_of"),
+    *("threads", "full_refresh", "approved", "against", "document", "examples"),
 )
 def plan(invocation: Invocation) -> int:
     """Announce what a run would change, and why; nothing is published or delivered."""
@@ -323,95 +101,75 @@ def plan(invocation: Invocation) -> int:
                 watch(event)
 
         made = planning.plan(compiled, invocation.options, watch_bad, state, against, shows)
-    if output == "json":
-        invocation.answer(preview.results(made), made.report)
-    elif output == "markdown":
-        click.echo(invocation.environment.scrub("\n".join(preview.markdown(made))))
-    else:
-        for line in preview.text(made):
-            invocation.data(invocation.environment.scrub(line))
+    lines = preview.markdown(made) if output == "markdown" else preview.text(made)
+    invocation.answer(lines, preview.results(made), made.report)
     return 0 if made.ok else 1
 
 
-@_command("test", *_EVERY, *_CHOICE, "as_of")
+@command("test", *_EVERY, *_CHOICE, "as_of")
 def test(invocation: Invocation) -> int:
     """Run data tests and unit tests on what was last published."""
-    compiled = invocation.compiled()
-    report = pipeline.test(compiled, invocation.options, invocation.screen.test)
+    report = pipeline.test(invocation.compiled(), invocation.options, invocation.screen.test)
     counts = [f"{sum(t.status == s for t in report.tests)} {s}" for s in ("pass", "warn", "error")]
     invocation.say(", ".join(counts))
-    invocation.answer(results_of(report), report)
-    return 0 if report.ok else 1
+    return invocation.answer((), results_of(report), report)
 
 
-@_command("compile", *_EVERY, *_CHOICE)
+@command("compile", *_EVERY, *_CHOICE)
 def compile_(invocation: Invocation) -> int:
     """Check the project and write its SQL to target/compiled."""
-    compiled = invocation.compiled()
-    pipeline.write_artifacts(compiled, invocation.options)
-    chosen = select(compiled.graph, invocation.options.selected, invocation.options.excluded)
-    models = [
-        node
-        for node in compiled.graph.order
-        if node in compiled.compilation.models and node in chosen
-    ]
-    if invocation.options.selected:
-        for node in models:
-            invocation.data(compiled.compilation.models[node].sql)
-    for warning in compiled.compilation.warnings:
+    compiled, options = invocation.compiled(), invocation.options
+    compilation = compiled.compilation
+    pipeline.write_artifacts(compiled, options)
+    chosen = select(compiled.graph, options.selected, options.excluded)
+    models = {node: found.sql for node, found in compilation.models.items() if node in chosen}
+    said = {"warnings": compilation.warnings, "notes": compilation.notes}
+    code = invocation.answer(
+        models.values() if options.selected else (), {"models": models, **said}
+    )
+    for warning in compilation.warnings:
         invocation.say(f"warning  {warning}")
-    for note in compiled.compilation.notes:
+    for note in compilation.notes:
         invocation.say(f"note     {note}")
-    where = compiled.project.target_path / "compiled"
-    if not invocation.options.selected:
-        invocation.say(f"{len(models)} models, {len(compiled.compilation.tests)} tests: {where}")
-    sql = {node: compiled.compilation.models[node].sql for node in models}
-    said = {"warnings": compiled.compilation.warnings, "notes": compiled.compilation.notes}
-    invocation.answer({"models": sql, **said})
-    return 0
+    if not options.selected:
+        where = compiled.project.target_path / "compiled"
+        invocation.say(f"{len(models)} models, {len(compilation.tests)} tests: {where}")
+    return code
 
 
-@_command("ls", *_EVERY, *_CHOICE, "resource_type")
+@command("ls", *_EVERY, *_CHOICE, "resource_type")
 def ls(invocation: Invocation) -> int:
     """List nodes."""
-    compiled = invocation.compiled()
-    graph = compiled.graph
-    wanted = invocation.given.get("resource_type")
+    graph, options = invocation.compiled().graph, invocation.options
+    wanted = invocation.given["resource_type"]
     choose = select_with_tests if wanted else select
-    chosen = choose(graph, invocation.options.selected, invocation.options.excluded)
+    chosen = choose(graph, options.selected, options.excluded)
     if wanted:
         chosen &= select(graph, [f"resource_type:{wanted}"])
-    listed = []
-    for node in (graph.nodes[node] for node in graph.order if node in chosen):
-        if wanted or node.kind not in ("test", "unit_test"):
-            kind = kind_of(graph, node.id)
-            invocation.data(f"{kind}:{node.name}")
-            listed.append(
-                {
-                    "unique_id": node.id,
-                    "resource_type": kind,
-                    "name": node.name,
-                    "path": node.path,
-                    "tags": node.tags,
-                }
-            )
-    invocation.answer({"nodes": listed})
-    return 0
+    listed = [
+        {
+            "unique_id": node.id,
+            "resource_type": graph.kind(node.id),
+            "name": node.name,
+            "path": node.path,
+            "tags": node.tags,
+        }
+        for node in (graph.nodes[node] for node in graph.order if node in chosen)
+        if wanted or node.kind not in ("test", "unit_test")
+    ]
+    lines = (f"{entry['resource_type']}:{entry['name']}" for entry in listed)
+    return invocation.answer(lines, {"nodes": listed})
 
 
-@_command("show", *_EVERY, *_CHOICE, "as_of", "inline", "limit")
+@command("show", *_EVERY, *_CHOICE, "as_of", "inline", "limit")
 def show(invocation: Invocation) -> int:
     """Show the first rows of a node, or of a query."""
-    compiled = invocation.compiled()
-    given = invocation.given
-    names, rows = asking.show(compiled, invocation.options, given["inline"], given["limit"])
-    for line in table(names, rows):
-        invocation.data(line)
-    invocation.answer({"columns": names, "rows": [list(row) for row in rows]})
-    return 0
+    inline, limit = invocation.given["inline"], invocation.given["limit"]
+    names, rows = asking.show(invocation.compiled(), invocation.options, inline, limit)
+    return invocation.answer(table(names, rows), {"columns": names, "rows": rows})
 
 
-@_command("explain", *_EVERY, "names", "persona", "message", "at", "run")
+@command("explain", *_EVERY, "names", "persona", "message", "at", "run")
 def explain(invocation: Invocation) -> int:
     """Show why a contact is in a segment, or gets a message, or not; or who is in a segment."""
     given = invocation.given
@@ -434,82 +192,72 @@ def explain(invocation: Invocation) -> int:
 
 
 def _answered(invocation: Invocation, answer: answers.Answer) -> int:
-    for line in answers.lines(answer):
-        invocation.data(line)
-    invocation.answer(answers.results(answer))
-    return 0
+    return invocation.answer(answers.lines(answer), answers.results(answer))
 
 
-@_command("backtest", "segment", *_EVERY, "begin", "end", "every", "against")
+@command("backtest", "segment", *_EVERY, "begin", "end", "every", "against")
 def backtest(invocation: Invocation) -> int:
     """Tell who would have been in SEGMENT in the past."""
     given = invocation.given
     found = asking.backtest(invocation.compiled(), given["segment"], given, given["against"])
-    for line in answers.backtest_lines(found):
-        invocation.data(line)
-    invocation.answer({"segment": given["segment"], "definitions": found})
-    return 0
+    results = {"segment": given["segment"], "definitions": found}
+    return invocation.answer(answers.backtest_lines(found), results)
 
 
-@_command("docs", *_EVERY)
+@command("docs", *_EVERY)
 def docs(invocation: Invocation) -> int:
     """Write a page for every segment, persona, message and audience to target/docs."""
     compiled = invocation.compiled()
     folder = compiled.project.target_path / "docs"
     count = asking.write_pages(compiled, folder)
     invocation.say(f"{count} pages: {folder / 'index.html'}")
-    invocation.answer({"pages": count, "path": str(folder / "index.html")})
-    return 0
+    return invocation.answer((), {"pages": count, "path": str(folder / "index.html")})
 
 
-@_command("debug", *_EVERY)
+@command("debug", *_EVERY)
 def debug(invocation: Invocation) -> int:
     """Check that everything is in place, and what is empty."""
     # Nothing else asks for it, and it loads a library for mail.
     from importlib.metadata import version
 
     compiled = invocation.compiled()
-    seen = asking.inspect(compiled)
-    graph, found = compiled.graph, seen.statuses
+    seen, graph, project = asking.inspect(compiled), compiled.graph, compiled.project
     facts = {
         "segflow": __version__,
         "python": sys.version.split()[0],
         "duckdb": version("duckdb"),
-        "project": f"{compiled.project.name} in {compiled.project.root}",
-        "target": f"{compiled.project.target.name}, {seen.database}",
+        "project": f"{project.name} in {project.root}",
+        "target": f"{project.target.name}, {seen.database}",
         "nodes": f"{len(graph.models)} models, {len(graph.segments)} segments,"
-        f" {len(compiled.project.audiences)} audiences",
-        "published": f"{len(found)} relations" if found else "nothing yet: segflow run",
+        f" {len(project.audiences)} audiences",
+        "published": f"{len(seen.statuses)} relations"
+        if seen.statuses
+        else "nothing yet: segflow run",
     }
     for name, value in facts.items():
         invocation.say(f"{name:<12}{value}")
-    for status in found.values():
+    for status in seen.statuses.values():
         if status.is_behind:
             since = f"kept since {status.as_of}" if status.as_of else "never built"
             invocation.say(f"{status.relation}  {since}: {status.reason}")
     for line in emptiness(seen.empty, seen.nobody):
         invocation.say(line)
-    invocation.answer({**facts, "empty": seen.empty, "nobody": seen.nobody})
-    return 0
+    return invocation.answer((), {**facts, "empty": seen.empty, "nobody": seen.nobody})
 
 
-@_command("clean", "project_dir", "target", "output", "quiet")
+@command("clean", "project_dir", "target", "output", "quiet")
 def clean(invocation: Invocation) -> int:
     """Remove target/: compiled SQL, artifacts and the log. The database stays."""
     project = load(invocation.options.project_dir, invocation.options.target)
     shutil.rmtree(project.target_path, ignore_errors=True)
     invocation.say(f"removed {project.target_path}")
-    invocation.answer({"removed": str(project.target_path)})
-    return 0
+    return invocation.answer((), {"removed": str(project.target_path)})
 
 
-@cli.command("init")
-@click.argument("name")
-def init(name: str) -> int:
+@command("init", "name")
+def init(invocation: Invocation) -> int:
     """Copy the starter into a new folder NAME, ready to run."""
-    try:
-        copy_starter(Path(name))
-    except SegflowError as error:
-        return _fail("init", error, "text", Environment())
-    click.echo(f"{name} is ready:\n  cd {name}\n  segflow run")
+    name = invocation.given["name"]
+    copy_starter(Path(name))
+    invocation.say(f"{name} is ready:\n  cd {name}\n  segflow run")
     return 0

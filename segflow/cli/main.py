@@ -34,8 +34,9 @@ def _end_when_stopped() -> None:
     and through libraries that make another error of it.
     """
     number = signal.sigwait(_STOPS)
-    workspace = sys.modules.get("segflow.build.workspace")
-    copies = workspace.abandon_runs() if workspace else 0
+    # Where it is not loaded, or only in part so far, nothing works on a copy.
+    abandon = getattr(sys.modules.get("segflow.build.workspace"), "abandon_runs", None)
+    copies = abandon() if abandon else 0
     show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
     said = "interrupted: nothing was published" if copies else "interrupted"
     sys.stderr.write(f"{show_cursor}{said}\n")

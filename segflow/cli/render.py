@@ -1,7 +1,7 @@
 """Reports in, text out: the only place with colour. Never an address, never an id of a contact."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -14,7 +14,8 @@ from segflow import __version__
 from segflow.audiences.audiences import Built
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, Step
-from segflow.build.runner import Result, Watch
+from segflow.build.runner import Watch
+from segflow.build.steps import Result
 from segflow.cli.output import emptiness
 from segflow.report import Report
 
@@ -60,12 +61,10 @@ class Screen:
         self._console = Console(highlight=False, soft_wrap=True, file=sys.stdout)
         self._quiet = quiet
 
-    def summary(self, report: Report) -> list[str]:
-        """What a run did, in people, with colours."""
-        return [*_summary(report)]
-
-    def plain(self, lines: Iterable[str]) -> str:
-        """Lines without their colours, as one text."""
+    def summary(self, report: Report, scrub: Callable[[str], str]) -> str:
+        """Show what a run did, in people; returns the same without colours."""
+        lines = [scrub(line) for line in _summary(report)]
+        self.show(lines)
         return "\n".join(Text.from_markup(line).plain.rstrip() for line in lines).strip()
 
     def show(self, lines: Iterable[str]) -> None:
@@ -125,26 +124,27 @@ def _result_line(result: Result) -> str:
     return f"{line}{rows}  {result.seconds:.2f} s{failed}"
 
 
-def _heading(report: Report) -> str:
+def _summary(report: Report) -> Iterator[str]:
     run = f"   run {report.run:04}" if report.run else ""
     commit = f"   commit {report.git_commit}" if report.git_commit else ""
-    return (
-        f"segflow {__version__}   {report.project} → {report.target}"
-        f"   as of {_minute(report.as_of)} UTC{run}{commit}"
-    )
-
-
-def _summary(report: Report) -> Iterator[str]:
     yield ""
-    yield f"[bold]{_heading(report)}[/]"
+    yield (
+        f"[bold]segflow {__version__}   {report.project} → {report.target}"
+        f"   as of {_minute(report.as_of)} UTC{run}{commit}[/]"
+    )
     yield ""
     yield from _nodes(report)
     yield from _segments(report)
     yield from _messages(report)
     yield from _audiences(report)
-    yield from _warnings(report)
+    if report.warnings:
+        yield ""
+    yield from (f"[yellow]warning[/]  {escape(text)}" for text in report.warnings)
     yield ""
-    yield f"{_spent(report)}      report: target/run_summary.md"
+    segments = sum(r.seconds for r in report.results if r.kind == "segment")
+    models = sum(r.seconds for r in report.results if r.kind in ("seed", "model", "source"))
+    spent = f"models {models:.1f} s · segments {segments:.1f} s"
+    yield f"{spent}      report: target/run_summary.md"
     yield ""
     yield from _ending(report)
 
@@ -156,10 +156,8 @@ def _nodes(report: Report) -> Iterator[str]:
     if sources:
         late = [r for r in sources if not r.is_good]
         old = [r for r in sources if r.status == "warn" and r.message]
-        counts = [f"{len(sources) - len(late) - len(old):>3} fresh"]
-        counts += [f"{len(old)} old"] if old else []
-        counts += [f"{len(late)} late"] if late else []
-        yield f"Sources   {', '.join(counts)}"
+        fresh = len(sources) - len(late) - len(old)
+        yield f"Sources   {_counts(fresh, 'fresh', (len(old), 'old'), (len(late), 'late'))}"
         yield from (f"          {escape(f'{r.name}  {r.message}')}" for r in (*late, *old))
     models = [r for r in report.results if r.kind in ("seed", "model", "segment")]
     bad = [r for r in models if not r.is_good]
@@ -167,16 +165,13 @@ def _nodes(report: Report) -> Iterator[str]:
     yield f"Models    {len(models) - len(bad):>3} built{kept}".ljust(32) + _kept(report, bad)
     partly = [r.name for r in models if r.is_good and r.because]
     if partly:
-        more = f" and {len(partly) - 6} more" if len(partly) > 6 else ""
-        yield f"{len(partly):>13} stand on them in part: {', '.join(partly[:6])}{more}"
+        yield f"{len(partly):>13} stand on them in part: {_some(partly, 6)}"
     tests = [t for r in report.results for t in r.tests]
     warned = [t for t in tests if t.status == "warn"]
     failed = [t for t in tests if t.status == "error"]
     passed = len(tests) - len(warned) - len(failed)
-    counts = [f"{passed:>3} passed"]
-    counts += [f"{len(failed)} failed"] if failed else []
-    counts += [f"{len(warned)} warned"] if warned else []
-    yield f"Tests     {', '.join(counts)}"
+    others = ((len(failed), "failed"), (len(warned), "warned"))
+    yield f"Tests     {_counts(passed, 'passed', *others)}"
     for test in warned[:_SHOWN_WARNINGS]:
         yield f"          {escape(test.message)}"
     if len(warned) > _SHOWN_WARNINGS:
@@ -187,9 +182,7 @@ def _nodes(report: Report) -> Iterator[str]:
 def _kept(report: Report, bad: list[Result]) -> str:
     if not bad:
         return ""
-    names = ", ".join(r.name for r in bad[:4]) + (
-        f" and {len(bad) - 4} more" if len(bad) > 4 else ""
-    )
+    names = _some([r.name for r in bad], 4)
     moments = sorted({m for r in bad if (m := report.kept_since.get(r.node))})
     return f"kept as of {_minute(moments[0])}: {names}" if moments else f"never built: {names}"
 
@@ -240,24 +233,22 @@ def _messages(report: Report) -> Iterator[str]:
 
 
 def _audiences(report: Report) -> Iterator[str]:
-    results = [r for r in report.results if r.kind == "audience"]
-    if not results and not report.deliveries:
-        return
+    results = {r.name: r for r in report.results if r.kind == "audience"}
     delivered = {d.audience: d for d in report.deliveries}
     built = {b.audience: b for b in report.updated.audiences}
-    names = dict.fromkeys([*(r.name for r in results), *delivered])
+    if not results and not delivered:
+        return
     yield ""
     yield f"{'Audiences':<32}{'rows':>10}   file"
-    for name in names:
-        result = next((r for r in results if r.name == name), None)
-        delivery = delivered.get(name)
+    for name in dict.fromkeys((*results, *delivered)):
+        result, delivery = results.get(name), delivered.get(name)
         if result and not result.is_good:
             yield f"  [yellow]{name:<30}{_NONE:>10}   HELD  {escape(result.message)}[/]"
             continue
         rows = result.rows if result else delivery.rows if delivery else None
-        where = (
-            "not delivered" if delivery is None else delivery.path or f"FAILED  {delivery.message}"
-        )
+        where = "not delivered"
+        if delivery:
+            where = delivery.path or f"FAILED  {delivery.message}"
         yield f"  {name:<30}{rows or 0:>10,}   {escape(where)}"
         if name in built and built[name].rows < max(built[name].candidates, 1):
             yield f"  {'':<30}{'':>10}   [dim]{_why(built[name])}[/]"
@@ -269,21 +260,6 @@ def _why(built: Built) -> str:
         return "its segments have no members"
     reasons = [f"{count:,} {_REASONS.get(name, name)}" for name, count in built.held.items()]
     return f"of {built.candidates:,} members: {', '.join(reasons)}"
-
-
-def _warnings(report: Report) -> Iterator[str]:
-    if report.warnings:
-        yield ""
-        yield from (f"[yellow]warning[/]  {escape(text)}" for text in report.warnings)
-
-
-def _spent(report: Report) -> str:
-    kinds = {"models": ("seed", "model", "source"), "segments": ("segment",)}
-    parts = []
-    for label, members in kinds.items():
-        seconds = sum(r.seconds for r in report.results if r.kind in members)
-        parts.append(f"{label} {seconds:.1f} s")
-    return " · ".join(parts)
 
 
 def _ending(report: Report) -> Iterator[str]:
@@ -317,6 +293,16 @@ def _ending(report: Report) -> Iterator[str]:
         approvals = " ".join(f"--approve {name}={moved}" for name, moved in most.items())
         yield f"  {'if that is right':<32}  segflow retry {approvals}"
         yield f"  {'who would move, and why':<32}  segflow plan"
+
+
+def _counts(count: int, name: str, *others: tuple[int, str]) -> str:
+    """How many there are, and how many of other kinds where there are any."""
+    return ", ".join([f"{count:>3} {name}", *(f"{n} {kind}" for n, kind in others if n)])
+
+
+def _some(names: list[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _minute(moment: datetime) -> str:

@@ -52,7 +52,7 @@ def connect_audiences(graph: Graph) -> None:
 def _success(graph: Graph, goal: nodes.Goal) -> tuple[str, ...]:
     if goal.success is None:
         return ()
-    at = goal.origin.location(".success.model") if goal.origin else place(goal)
+    at = place(goal, ".success.model")
     called = reference(goal.success.model)
     if called is None:
         message = f"`{goal.success.model}` is no model: write ref('…')"
@@ -83,10 +83,9 @@ def _read_by_message(graph: Graph, message: nodes.Message) -> tuple[str, ...]:
             )
     basis = next(p for p in project.purposes if p.name == message.purpose)
     if basis.is_contract and message.holdout:
-        at = message.origin.location(".holdout") if message.origin else place(message)
         raise ProjectError(
             f"`{message.name}` is owed by contract, and nobody can be held out of it",
-            at,
+            place(message, ".holdout"),
             "drop `holdout`, or choose another purpose",
         )
     return tuple(dict.fromkeys(found))
@@ -174,7 +173,7 @@ def _named(
 def _unknown(
     graph: Graph, kind: str, name: str, names: Iterable[str], node: Node, key: str
 ) -> ProjectError:
-    where = node.origin.location(key) if node.origin else place(node)
+    where = place(node, key)
     model = graph.find(name) if kind == "segment" else None
     if graph.is_disabled("model" if kind == "segment" else kind, name):
         return ProjectError(f"the {kind} `{name}` is disabled", where, "enable it, or name another")

@@ -1,10 +1,10 @@
 """Two compiled states of a project in, what changed between them out, apart from its wake."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from segflow.compile.compiler import Compilation
-from segflow.compile.fingerprints import fingerprint
+from segflow.compile.compiler import Compilation, fingerprint
 from segflow.compile.graph import Graph
 
 Kind = Literal["new", "columns", "logic", "text", "renamed", "removed"]
@@ -76,6 +76,30 @@ def changes(before: tuple[Graph, Compilation], now: tuple[Graph, Compilation]) -
             roots[node] = tuple(dict.fromkeys(found))
     downstream = tuple(node for node in roots if node not in own and node in new.models)
     return Changes(variables, seeds, tuple(models), downstream, roots)
+
+
+def joined(newest: Changes, older: Sequence[tuple[frozenset[str], Changes]]) -> Changes:
+    """Of each node what changed since it was last built: some were so in an `older` state."""
+
+    def of(node: str) -> Changes:
+        return next((found for nodes, found in older if node in nodes), newest)
+
+    every = [*(found for _, found in older), newest]
+    roots = {n: r for found in every for n, r in found.roots.items() if of(n) is found}
+    named = {root for found in roots.values() for root in found}
+    variables = {
+        name: values
+        for found in every
+        for name, values in found.vars.items()
+        if found is newest or f"var `{name}`" in named
+    }
+    return Changes(
+        variables,
+        tuple(dict.fromkeys(n for found in every for n in found.seeds if of(n) is found)),
+        tuple(m for found in every for m in found.models if of(m.node) is found),
+        tuple(n for found in every for n in found.downstream if of(n) is found),
+        roots,
+    )
 
 
 def _changed_vars(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

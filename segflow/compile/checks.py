@@ -18,22 +18,9 @@ Known = Mapping[str, Columns | None]
 
 # Tables and views that segflow itself keeps in the schema `segments`.
 BUILT_IN_TABLES = {
-    "memberships",
-    "closed_stays",
-    "evaluations",
-    "membership_history",
-    "membership_events",
-    "sizes",
-    "reach",
-    "status",
-    "user_types",
-    "clauses",
-    "decided",
-    "decisions",
-    "decision_counts",
-    "next_message",
-    "message_matrix",
-    "outcomes",
+    *("memberships", "closed_stays", "evaluations", "membership_history", "membership_events"),
+    *("sizes", "reach", "status", "user_types", "clauses", "decided", "decisions"),
+    *("decision_counts", "next_message", "message_matrix", "outcomes"),
 }
 # What `segments.user_types` has, for an audience that gives the user type of every contact.
 _USER_TYPE = ("contact_id", "stage", "persona", "segments", "next_message")
@@ -50,8 +37,6 @@ def check_columns(graph: Graph, known: Known) -> Iterator[str]:
     Raises:
         ProjectError: one is missing that something reads.
     """
-    for segment in graph.segments.values():
-        _check_segment(segment, known.get(segment.id))
     _check_contacts(graph, known)
     for seed in graph.project.seeds:
         _check_types(seed)
@@ -104,13 +89,13 @@ def _check(
     columns = known.get(table) if table else None
     for key, column in wanted:
         if table and columns is not None and lowered(column) not in columns:
-            where = node.origin.location(key) if node.origin else place(node)
             hint = did_you_mean(lowered(column), columns)
             message = f"`{graph.nodes[table].name}` has no column `{column}`"
-            raise ProjectError(message, where, hint)
+            raise ProjectError(message, place(node, key), hint)
 
 
-def _check_segment(segment: ParsedModel, columns: Columns | None) -> None:
+def check_segment(segment: ParsedModel, columns: Columns | None) -> None:
+    """Raises ProjectError where it is not one row per contact, or has a name that is taken."""
     model = segment.model
     if segment.relation.identifier.lower() in BUILT_IN_TABLES:
         raise ProjectError(
@@ -177,8 +162,7 @@ def _check_types(seed: nodes.Seed) -> None:
         word = re.match(r"\s*(\w*)", kind.lower())
         near = did_you_mean(word[1], types) if word and word[1] not in types else None
         if near:
-            at = f".config.column_types.{column}"
-            where = seed.origin.location(at) if seed.origin else place(seed)
+            where = place(seed, f".config.column_types.{column}")
             raise ProjectError(f"`{kind}` is no type", where, near)
 
 
@@ -204,6 +188,6 @@ def _check_audience(graph: Graph, audience: nodes.Audience, known: Known) -> Non
             raise ProjectError(
                 f"the audience `{audience.name}` asks for `{column}`, which neither its {what}"
                 " nor its contacts have",
-                audience.origin.location(f".{key}") if audience.origin else place(audience),
+                place(audience, f".{key}"),
                 did_you_mean(lowered(column), columns),
             )

@@ -75,8 +75,10 @@ def _written(writer: Writer, condition: exp.Expr, joins: list[exp.Join]) -> Clau
     if not isinstance(condition, exp.Coalesce) or condition.this.name != _HAS_ROW:
         return writer.clause(condition)
     name = condition.this.table
-    on = next(join.args["on"] for join in joins if join.alias_or_name == name)
-    return Clause("row", f"a row in {name}", spelt(condition), reads=tuple(writer.reads(on)))
+    join = next(join for join in joins if join.alias_or_name == name)
+    tables = tuple(table_name(table) for table in join.find_all(exp.Table))
+    reads = tuple(writer.reads(join.args["on"]))
+    return Clause("row", f"a row in {name}", spelt(condition), reads=reads, tables=tables)
 
 
 class Folder:

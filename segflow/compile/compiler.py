@@ -1,21 +1,23 @@
 """A `Graph` in, compiled SQL out, checked as far as can be without a database."""
 
+import hashlib
 import re
-from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from segflow.compile import checks
 from segflow.compile.connecting import said_at
-from segflow.compile.context import Catalog, Record, Scope, names_of
 from segflow.compile.graph import Graph, reference
+from segflow.compile.names import Catalog, Facts, Scope, names_of
 from segflow.compile.outlines import Columns, Outline, Problem, lowered, outline
-from segflow.compile.parsing import ParsedModel
+from segflow.compile.parsing import ParsedModel, nothing_behind
 from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import nodes
+from segflow.project.load import place
 
 
 class CompiledSql(Struct, frozen=True):
@@ -60,6 +62,8 @@ def compile_graph(graph: Graph) -> Compilation:
             compilation.models[node] = compiled
             known[node] = compiled.outline.columns
             _report(graph, graph.models[node], compiled, compilation)
+            if graph.models[node].is_segment:
+                checks.check_segment(graph.models[node], compiled.outline.columns)
     for test in graph.project.data_tests:
         compilation.tests[test.id] = _compile_test(graph, known, test)
     compilation.warnings += checks.check_columns(graph, known)
@@ -83,55 +87,75 @@ def _headers(graph: Graph) -> dict[str, Columns | None]:
     return {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
 
 
+# ── fingerprints ─────────────────────────────────────────────────────────────────────────────
+
+
+def fingerprint(graph: Graph, compilation: Compilation, node: str) -> str:
+    """Changes when the definition of a node does, or of anything that it reads.
+
+    Comments and formatting do not count, the moment of a run neither: compiled SQL holds a
+    placeholder. Vars and macros count through the SQL that they become, seeds by their content,
+    sources by name.
+    """
+    found = compilation.fingerprints
+    if not found:
+        for each in graph.order:
+            made_of = (
+                _made_of(graph, compilation, each),
+                sorted(found[p] for p in graph.parents[each]),
+            )
+            found[each] = hashlib.blake2b(repr(made_of).encode(), digest_size=8).hexdigest()
+    return found[node]
+
+
+def _made_of(graph: Graph, compilation: Compilation, node: str) -> object:
+    said = graph.nodes[node]
+    if node in graph.models:
+        config = graph.models[node].config
+        joined_by = (config.unique_key, config.incremental_strategy, config.on_schema_change)
+        is_joined = config.materialized == "incremental"
+        return compilation.models[node].outline.digest, joined_by if is_joined else ()
+    if isinstance(said, nodes.Seed):
+        return said.digest, msgspec.json.encode(said.config)
+    return node
+
+
 # ── models ────────────────────────────────────────────────────────────────────────────────────
 
 
 def scope_of(
     graph: Graph, model: ParsedModel, catalog: Catalog | None = None, **changes: Any
 ) -> Scope:
-    """What surrounds a model's template: the real relations, and a catalog just before it runs."""
-    scope = Scope(
+    """A model's template among the real relations, with a catalog just before it runs."""
+    scope = replace(
+        nothing_behind(model.model),
         ref=graph.ref,
         source=graph.source,
         this=model.relation,
-        name=model.model.name,
         config={**model.model.config, **model.facts.config},
         catalog=catalog,
     )
     return replace(scope, **changes)
 
 
-def render_model(graph: Graph, model: ParsedModel, scope: Scope) -> str:
-    """The model's SELECT, the clock still a placeholder."""
-    return _render_model(graph, model, scope, Record())
-
-
-def _render_model(graph: Graph, model: ParsedModel, scope: Scope, record: Record) -> str:
-    text = graph.parser.render(model.model.text, model.model.file, scope, record)
-    return text.strip("\n ").removesuffix(";").rstrip()
-
-
 def _compile_model(
     graph: Graph, known: dict[str, Columns | None], model: ParsedModel
 ) -> CompiledSql:
-    relations = {parent: graph.relations[parent] for parent in graph.parents[model.id]}
-    tables = _tables(graph, known, model.id)
+    said, tables = model.model, _tables(graph, known, model.id)
+    spelt = {parent: str(graph.relations[parent]) for parent in graph.parents[model.id]}
 
     def make() -> CompiledSql:
-        record = Record()
-        sql = _render_model(graph, model, scope_of(graph, model), record)
+        facts = Facts()
+        sql = graph.parser.sql(scope_of(graph, model), facts)
         found = outline(sql, tables)
         if model.facts.asks:
             # The database decides what this SELECT will be: here are both that it may be.
-            other = outline(_incremental_sql(graph, model, record) or said.text, tables)
-            both = found.digest + other.digest
-            found = replace(found, lineage=b"", digest=both)
+            other = outline(_incremental_sql(graph, model, facts) or said.text, tables)
+            found = replace(found, lineage=b"", digest=found.digest + other.digest)
         if any(question != "is_incremental" for question in model.facts.asks):
             found = replace(found, columns=None, problems=())
-        return CompiledSql(sql, found, record.env)
+        return CompiledSql(sql, found, facts.env)
 
-    said = model.model
-    spelt = {parent: str(relation) for parent, relation in relations.items()}
     parts = ["sql", said.text, said.name, str(model.relation), spelt, tables, said.config]
     compiled = graph.parser.keep(parts, CompiledSql, make)
     if model.config.materialized == "ephemeral":
@@ -139,10 +163,10 @@ def _compile_model(
     return compiled
 
 
-def _incremental_sql(graph: Graph, model: ParsedModel, record: Record) -> str | None:
+def _incremental_sql(graph: Graph, model: ParsedModel, facts: Facts) -> str | None:
     """What a model becomes where its table is there; None where that takes a database to say."""
     try:
-        return _render_model(graph, model, scope_of(graph, model, is_incremental=True), record)
+        return graph.parser.sql(scope_of(graph, model, is_incremental=True), facts)
     except ProjectError:
         return None
 
@@ -161,20 +185,16 @@ def _report(
     graph: Graph, model: ParsedModel, compiled: CompiledSql, compilation: Compilation
 ) -> None:
     """Raise what is wrong with a model's SQL; collect what is only doubtful."""
-    said, found = model.model, compiled.outline
-
-    def places(problem: Problem) -> list[Location]:
-        scope = scope_of(graph, model)
-        return graph.parser.origin(said.text, said.file, scope, compiled.sql, problem.offset or 0)
-
+    found = compiled.outline
     for problem in (*found.problems, *found.clocks):
         _blame_contract(graph, model, compilation)
-        raise _located(problem, places)
+        raise _located(graph, scope_of(graph, model), compiled.sql, problem)
     for problem in found.unstable:
-        wrong = _located(problem, places)
+        wrong = _located(graph, scope_of(graph, model), compiled.sql, problem)
         hint = f" ({wrong.hint})" if wrong.hint else ""
         compilation.warnings.append(f"{wrong.location}: {wrong.message}{hint}")
-    compilation.warnings += [f"{Location(said.file)}: {text}" for text in model.facts.warnings]
+    where = Location(model.model.file)
+    compilation.warnings += [f"{where}: {text}" for text in model.facts.warnings]
 
 
 def _blame_contract(graph: Graph, reader: ParsedModel, compilation: Compilation) -> None:
@@ -193,8 +213,9 @@ def _blame_contract(graph: Graph, reader: ParsedModel, compilation: Compilation)
                 )
 
 
-def _located(problem: Problem, places: Callable[[Problem], list[Location]]) -> ProjectError:
-    first, *callers = places(problem)
+def _located(graph: Graph, scope: Scope, sql: str, problem: Problem) -> ProjectError:
+    """A problem at the lines of the template that it comes from."""
+    first, *callers = graph.parser.origin(scope, sql, problem.offset or 0)
     message = problem.message + (f" (called from {callers[0]})" if callers else "")
     return ProjectError(message, first, problem.hint)
 
@@ -202,70 +223,58 @@ def _located(problem: Problem, places: Callable[[Problem], list[Location]]) -> P
 # ── tests ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def render_test(graph: Graph, test: nodes.DataTest, catalog: Catalog | None = None) -> str:
-    """The test's SELECT: the rows that are wrong."""
-    return _render_test(graph, test, catalog, Record())
-
-
 def _compile_test(graph: Graph, known: dict[str, Columns | None], test: nodes.DataTest) -> str:
     relations = [str(graph.relations[parent]) for parent in graph.parents[test.id]]
     tables = _tables(graph, known, test.id) if test.file else {}
 
     def make() -> CompiledSql:
-        record = Record()
-        sql = _render_test(graph, test, None, record)
-        is_fixed = test.file is not None and not record.asks
-        return CompiledSql(sql, outline(sql, tables) if is_fixed else Outline(), record.env)
+        facts = Facts()
+        sql = render_test(graph, test, facts=facts)
+        is_fixed = test.file is not None and not facts.asks
+        return CompiledSql(sql, outline(sql, tables) if is_fixed else Outline(), facts.env)
 
     parts = ["test", test.text, test.test, test.arguments, test.column, test.config.where]
     compiled = graph.parser.keep([*parts, test.name, relations, tables], CompiledSql, make)
     for problem in (*compiled.outline.problems, *compiled.outline.clocks):
-        raise _located(problem, lambda p: _origin_in_test(graph, test, compiled.sql, p))
+        raise _located(graph, _scope_of_test(graph, test), compiled.sql, problem)
     return compiled.sql
 
 
-def _render_test(
-    graph: Graph, test: nodes.DataTest, catalog: Catalog | None, record: Record
+def render_test(
+    graph: Graph,
+    test: nodes.DataTest,
+    catalog: Catalog | None = None,
+    facts: Facts | None = None,
 ) -> str:
+    """The test's SELECT: the rows that are wrong."""
     scope = _scope_of_test(graph, test, catalog)
     if test.file:
-        sql = graph.parser.render(test.text, test.file, scope, record)
-        return sql.strip().removesuffix(";").rstrip()
-    names = names_of(graph.project, graph.parser.library, scope, record)
+        return graph.parser.sql(scope, facts)
+    names = names_of(graph.project, graph.parser.library, scope, facts or Facts())
     macro = f"test_{test.test}"
     if test.test not in graph.parser.library.tests:
         hint = did_you_mean(str(test.test), graph.parser.library.tests)
-        place = test.origin.location() if test.origin else None
-        raise ProjectError(f"unknown test `{test.test}`", place, hint)
+        raise ProjectError(f"unknown test `{test.test}`", place(test, ""), hint)
     model: Any = scope.this
     if test.config.where:
-        where = _from_yaml(graph, test, "where", test.config.where, scope, record)
+        where = _from_yaml(graph, test, "where", test.config.where, scope, facts)
         model = Relation("", "", f"(select * from {scope.this} where {where})")
     arguments = {"model": model, **({"column_name": test.column} if test.column else {})}
     for key, value in test.arguments.items():
-        arguments[key] = _from_yaml(graph, test, key, value, scope, record)
+        arguments[key] = _from_yaml(graph, test, key, value, scope, facts)
     _check_arguments(test, names[macro].arguments)
     try:
         return graph.parser.library.templates.call(macro, names, **arguments).strip()
     except ProjectError as error:
         missing = re.fullmatch(r"the argument (`\w+`) is missing", error.message)
         said = f"needs the argument {missing[1]}" if missing else f"fails: {error.message}"
-        place = test.origin.location() if test.origin else error.location
-        raise ProjectError(f"the test `{test.test}` {said}", place, error.hint) from None
+        raise ProjectError(f"the test `{test.test}` {said}", place(test, ""), error.hint) from None
 
 
-def _scope_of_test(graph: Graph, test: nodes.DataTest, catalog: Catalog | None) -> Scope:
+def _scope_of_test(graph: Graph, test: nodes.DataTest, catalog: Catalog | None = None) -> Scope:
     this = graph.relations[test.attached] if test.attached else Relation("main", test.name)
-    shape = nodes.DataTestConfig
-    return Scope(graph.ref, graph.source, this, test.name, {}, shape, catalog=catalog)
-
-
-def _origin_in_test(
-    graph: Graph, test: nodes.DataTest, sql: str, problem: Problem
-) -> list[Location]:
-    assert test.file
-    scope = _scope_of_test(graph, test, None)
-    return graph.parser.origin(test.text, test.file, scope, sql, problem.offset or 0)
+    scope = nothing_behind(test)
+    return replace(scope, ref=graph.ref, source=graph.source, this=this, catalog=catalog)
 
 
 def _check_arguments(test: nodes.DataTest, takes: tuple[str, ...] | None) -> None:
@@ -282,18 +291,18 @@ def _check_arguments(test: nodes.DataTest, takes: tuple[str, ...] | None) -> Non
 
 
 def _from_yaml(
-    graph: Graph, test: nodes.DataTest, key: str, value: Any, scope: Scope, record: Record
+    graph: Graph, test: nodes.DataTest, key: str, value: Any, scope: Scope, facts: Facts | None
 ) -> Any:
     """What YAML says under `key`: a reference as its relation, Jinja in a text rendered."""
     if isinstance(value, list):
-        return [_from_yaml(graph, test, key, item, scope, record) for item in value]
+        return [_from_yaml(graph, test, key, item, scope, facts) for item in value]
     called = reference(value)
     if called:
         return graph.relations[graph.target(called)]
     if not isinstance(value, str) or "{{" not in value or test.origin is None:
         return value
     try:
-        return graph.parser.render(value, test.origin.path, scope, record)
+        return graph.parser.render(replace(scope, text=value, path=test.origin.path), facts)
     except ProjectError as error:
         error.location = said_at(test, key)
         raise

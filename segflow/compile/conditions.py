@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from segflow.compile.definitions import Arm, Clause, Constant, Operand
+from segflow.compile.outlines import lowered
 
 _FLIPPED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _NEGATED = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -61,6 +62,9 @@ class Writer:
             reads=tuple(self._asked(node) if query else self.reads(node)),
             arms=tuple(self.arms(compared[0])) if compared else (),
             picked=_picked(query) if query else "",
+            tables=tuple(lowered(f"{t.db}.{t.name}") for t in query.find_all(exp.Table))
+            if query
+            else (),
         )
 
     def arms(self, node: exp.Expr) -> Iterator[Arm]:

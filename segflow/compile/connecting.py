@@ -11,10 +11,10 @@ import msgspec
 from msgspec.structs import replace
 
 from segflow.compile.audiences import connect_audiences
-from segflow.compile.context import Facts
 from segflow.compile.graph import Graph, Reference, reference
 from segflow.compile.library import Library
-from segflow.compile.parsing import ParsedModel, Parser, nothing_behind
+from segflow.compile.names import Facts
+from segflow.compile.parsing import Parser, nothing_behind
 from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import documents, nodes
@@ -55,7 +55,7 @@ def build_graph(project: Project) -> Graph:
     graph.add(project.sources)
     for parsed in graph.models.values():
         model = parsed.model
-        graph.parents[parsed.id] = _reads(graph, model.text, model.file, model.name, parsed)
+        graph.parents[parsed.id] = _reads(graph, model, parsed.facts)
     connected = (_connect_test(graph, test) for test in project.data_tests)
     project.data_tests = [test for test in connected if test]
     for unit_test in project.unit_tests:
@@ -74,7 +74,7 @@ def with_definition(graph: Graph, segment: str, text: str, file: Path) -> Graph:
     former = graph.segments[segment]
     model = msgspec.structs.replace(former.model, text=text, file=file)
     parsed = replace(graph.parser.model(model), relation=former.relation, config=former.config)
-    parents = {**graph.parents, former.id: _reads(graph, text, file, segment, parsed)}
+    parents = {**graph.parents, former.id: _reads(graph, parsed.model, parsed.facts)}
     changed = dataclasses.replace(
         graph, models={**graph.models, former.id: parsed}, parents=parents
     )
@@ -111,19 +111,14 @@ def _check_renamed(graph: Graph) -> None:
         taken[old] = "was the name of another segment"
 
 
-def _reads(
-    graph: Graph, text: str, path: Path, name: str, parsed: ParsedModel | Facts
-) -> tuple[str, ...]:
-    """The ids of what a template reads."""
-    facts = parsed.facts if isinstance(parsed, ParsedModel) else parsed
+def _reads(graph: Graph, node: nodes.Model | nodes.DataTest, facts: Facts) -> tuple[str, ...]:
+    """The ids of what a node's template reads."""
     found = [Reference("ref", *ref) for ref in facts.refs]
     found += [Reference("source", *source) for source in facts.sources]
     try:
         return tuple(dict.fromkeys(graph.target(each) for each in found))
     except ProjectError:
-        config = parsed.model.config if isinstance(parsed, ParsedModel) else {}
-        scope = replace(nothing_behind(name, config), ref=graph.ref, source=graph.source)
-        graph.parser.locate(text, path, scope)
+        graph.parser.locate(replace(nothing_behind(node), ref=graph.ref, source=graph.source))
         raise
 
 
@@ -135,13 +130,12 @@ def _connect_test(graph: Graph, test: nodes.DataTest) -> nodes.DataTest | None:
     if test.attached and test.attached not in graph.nodes:
         return None
     found: dict[str, None] = {test.attached: None} if test.attached else {}
-    if file := test.file:
-        scope = replace(nothing_behind(test.name, {}), shape=DataTestConfig)
-        facts = graph.parser.facts(test.text, file, test.name, scope)
+    if test.file:
+        facts = graph.parser.facts(nothing_behind(test))
         test = _with_own_config(test, facts.config)
         if not test.config.enabled:
             return None
-        found |= dict.fromkeys(_reads(graph, test.text, file, test.name, facts))
+        found |= dict.fromkeys(_reads(graph, test, facts))
     for key, value in test.arguments.items():
         called = reference(value)
         if called:
@@ -149,7 +143,7 @@ def _connect_test(graph: Graph, test: nodes.DataTest) -> nodes.DataTest | None:
     if test.id in graph.nodes:
         raise ProjectError(
             f"two tests are named `{test.name}`, also {place(graph.nodes[test.id])}",
-            test.origin.location() if test.origin else place(test),
+            place(test, ""),
             "drop one, or give it another `name`",
         )
     graph.add([test])
@@ -166,9 +160,7 @@ def _with_own_config(test: nodes.DataTest, said: dict[str, Any]) -> nodes.DataTe
 
 def said_at(test: nodes.DataTest, key: str) -> Location:
     """The line of a key of a generic test, which may stand below `arguments` or `config`."""
-    if test.origin is None:
-        return place(test)
-    spots = [test.origin.location(f".{test.test}{below}.{key}") for below in _BELOW]
+    spots = [place(test, f".{test.test}{below}.{key}") for below in _BELOW]
     return max(spots, key=lambda spot: spot.line or 0)
 
 
@@ -181,7 +173,6 @@ def _target(graph: Graph, called: Reference, locate: Callable[[], Location]) -> 
 
 
 def _connect_unit_test(graph: Graph, test: nodes.UnitTest) -> None:
-    at = test.origin or nodes.Origin(Path(test.path), "$")
     if f"model.{test.package}.{test.model}" in graph.disabled:
         # It was for this model, and not for what another package puts in its place.
         return
@@ -189,16 +180,16 @@ def _connect_unit_test(graph: Graph, test: nodes.UnitTest) -> None:
     if model not in graph.models:
         names = [m.model.name for m in graph.models.values()]
         hint = did_you_mean(test.model, names)
-        raise ProjectError(f"unknown model `{test.model}`", at.location(".model"), hint)
+        raise ProjectError(f"unknown model `{test.model}`", place(test, ".model"), hint)
     for index, given in enumerate(test.given):
         called = reference(given.input)
         where = f".given[{index}].input"
         if called:
-            _target(graph, called, partial(at.location, where))
+            _target(graph, called, partial(place, test, where))
         elif given.input.strip() != "this":
             raise ProjectError(
                 f"`{given.input}` is no input: write ref('…'), source('…', '…') or this",
-                at.location(where),
+                place(test, where),
             )
     graph.add([test])
     graph.parents[test.id] = (str(model),)
@@ -217,7 +208,10 @@ def _ordered(graph: Graph) -> tuple[str, ...]:
         cycle: list[Node] = [graph.nodes[node] for node in reversed(error.args[1])]
         path = " → ".join(node.name for node in cycle)
         where = _place_of_ref(graph, cycle[0], cycle[1].name)
-        raise ProjectError(f"these models read each other in a circle: {path}", where) from None
+        hint = "let one of them read what the other is made of instead"
+        raise ProjectError(
+            f"these models read each other in a circle: {path}", where, hint
+        ) from None
 
 
 def _place_of_ref(graph: Graph, node: Node, name: str) -> Location:
@@ -231,8 +225,7 @@ def _place_of_ref(graph: Graph, node: Node, name: str) -> Location:
         return Relation("ref", other)
 
     try:
-        scope = replace(nothing_behind(node.name, node.config), ref=ref)
-        graph.parser.locate(node.text, node.file, scope)
+        graph.parser.locate(replace(nothing_behind(node), ref=ref))
     except ProjectError as error:
         return error.location or place(node)
     return place(node)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from segflow.compile.compiler import Compilation
-from segflow.compile.context import digest
+from segflow.compile.compiler import Compilation, fingerprint
 from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.names import digest
 from segflow.compile.outlines import Columns, lowered
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class Clause(Struct, frozen=True):
     `kind`: `and` and `or` have `parts`; a `test` compares its first operand by `operator` with the
     others; a `row` asks whether a joined table has a row; a `whole` cannot be taken apart,
     and `why` says why. `reads` are the columns asked; `arms` those of a CASE that is compared;
-    `picked` is the `schema.table.column` whose values `in (select …)` goes by.
+    `picked` is the `schema.table.column` whose values `in (select …)` goes by; `tables` are those,
+    as `schema.name`, in which a row is asked for.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Clause(Struct, frozen=True):
     arms: tuple[Arm, ...] = ()
     why: str = ""
     picked: str = ""
+    tables: tuple[str, ...] = ()
 
     def walk(self) -> "Iterator[Clause]":
         """This clause and all below it."""
@@ -124,7 +126,7 @@ class Definitions:
     """What the segments of a compiled project come down to, the clock still a placeholder."""
 
     def __init__(self, graph: Graph, compilation: Compilation):
-        self._graph = graph
+        self._graph, self._compilation = graph, compilation
         self._sqls = {node: compiled.sql for node, compiled in compilation.models.items()}
         self._columns = compilation.columns()
         self._columns |= {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
@@ -140,6 +142,10 @@ class Definitions:
             return clauses.taken_apart(self._folder, node)
 
         return self._graph.parser.keep(["definition", *self._parts(node)], Definition, make)
+
+    def fingerprint(self, segment: str) -> str:
+        """What changes with the definition of a segment, or with what it reads."""
+        return fingerprint(self._graph, self._compilation, self._graph.segments[segment].id)
 
     def behind(self, column: str) -> Derivation:
         """Where a column of contacts comes from; without arms where that is no CASE to be found."""

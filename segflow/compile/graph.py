@@ -83,6 +83,11 @@ class Graph:
     def _sources(self) -> dict[str, str]:
         return {source.name: source.id for source in self.project.sources}
 
+    def kind(self, node: str) -> str:
+        """The kind of a node; that of a segment, which is a model, is `segment`."""
+        is_segment = node in self.models and self.models[node].is_segment
+        return "segment" if is_segment else self.nodes[node].kind
+
     def find(self, name: str, package: str | None = None) -> str | None:
         """The id of the model or seed that `ref` means."""
         return self._by_name.get((package, name))

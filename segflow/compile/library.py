@@ -77,12 +77,16 @@ class Library:
     """Every macro of the project, its packages and segflow's own; the first of a name wins."""
 
     def __init__(self, files: Iterable[MacroFile], marks: Marks | None = None):
-        self._given = [*files]
-        self._marks = marks
+        self._given, self._marks = [*files], marks
         self._files: dict[Path, str] = {}
         self._owner: dict[str, Path] = {}
         self._of_package: dict[str, dict[str, Path]] = {}
-        for file in [*self._given, *_built_in()]:
+        folder = Path(__file__).parent / "macros"
+        built_in = [
+            MacroFile(BUILT_IN, path, path.read_text("utf-8"))
+            for path in sorted(folder.glob("*.sql"))
+        ]
+        for file in [*self._given, *built_in]:
             self._add(file)
 
     def _add(self, file: MacroFile) -> None:
@@ -112,8 +116,8 @@ class Library:
     @cached_property
     def digest(self) -> str:
         """Tells whether any macro, or which package has it, has changed."""
-        parts = [f"{f.package}\0{f.file.name}\0{f.text}" for f in [*self._given, *_built_in()]]
-        return hashlib.sha256("\0\0".join(parts).encode()).hexdigest()
+        parts = (f"{package}\0{sorted(names)}" for package, names in self._of_package.items())
+        return hashlib.sha256("\0\0".join([*parts, *self._files.values()]).encode()).hexdigest()
 
     @cached_property
     def templates(self) -> Templates:
@@ -162,16 +166,25 @@ class Library:
 class Names(dict[str, Any]):
     """Everything a template may name; a macro is built when it is first asked for."""
 
-    def __init__(self, own: dict[str, Any], library: Library, overrides: dict[str, Any]):
+    def __init__(
+        self,
+        own: dict[str, Any],
+        library: Library,
+        overrides: dict[str, Any],
+        execute: Callable[[], bool],
+    ):
         super().__init__(own)
-        self._library = library
+        self._library, self._execute = library, execute
         for name, value in overrides.items():
             self[name] = lambda *_, value=value, **__: value
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or self._library.has(str(name))
+        return name == "execute" or super().__contains__(name) or self._library.has(str(name))
 
     def __missing__(self, name: str) -> Any:
+        if name == "execute":
+            # Whether a template may ask the database; it is asked each time it is read.
+            return self._execute()
         self[name] = found = self._library.find(name, self)
         return found
 
@@ -205,10 +218,3 @@ def find_last_line(text: str, pattern: str) -> int | None:
     """The last line of `text` that `pattern` is found in, counted from 1."""
     found = [match.start() for match in re.finditer(pattern, text)]
     return text.count("\n", 0, found[-1]) + 1 if found else None
-
-
-def _built_in() -> list[MacroFile]:
-    folder = Path(__file__).parent / "macros"
-    return [
-        MacroFile(BUILT_IN, path, path.read_text("utf-8")) for path in sorted(folder.glob("*.sql"))
-    ]

@@ -12,14 +12,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from segflow.compile.context import Facts, Record, Scope, digest, names_of
 from segflow.compile.library import Library, Marks, find_line
+from segflow.compile.names import Facts, Scope, digest, names_of
 from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, SegflowError
 from segflow.project import documents, nodes
 from segflow.project.folders import merge
 from segflow.project.load import Project
-from segflow.project.nodes import Model, ModelConfig
+from segflow.project.nodes import DataTest, DataTestConfig, Model, ModelConfig
 
 
 class Rendered(Protocol):
@@ -59,29 +59,34 @@ class Parser:
         everything = [library.digest, project.vars, project.name, target.name, target.properties]
         self._context = digest(str(msgspec.json.encode(everything, enc_hook=str, order="sorted")))
 
-    def render(self, text: str, path: Path, scope: Scope, record: Record) -> str:
-        """The text of the template `text`, which stands in `path`."""
-        names = names_of(self.project, self.library, scope, record)
-        return self.library.templates.render(text, path, names)
+    def render(self, scope: Scope, facts: Facts | None = None) -> str:
+        """The text that a template becomes; `facts` note what it says."""
+        names = names_of(self.project, self.library, scope, facts or Facts())
+        return self.library.templates.render(scope.text, scope.path, names)
+
+    def sql(self, scope: Scope, facts: Facts | None = None) -> str:
+        """The SELECT that a template becomes, the clock still a placeholder."""
+        return self.render(scope, facts).strip().removesuffix(";").rstrip()
 
     def keep(self, parts: list[Any], shape: type[R], make: Callable[[], R]) -> R:
         """What follows from `parts`, from every macro and var, and from the variables it read."""
+        get = self.project.environment.get
         parts = [*parts, self._context]
         found = self.project.cache.get(parts, shape, make)
-        while (now := self._now(found.env)) != found.env:
+        while (now := {name: digest(get(name)) for name in found.env}) != found.env:
             parts = [*parts, now]
             found = self.project.cache.get(parts, shape, make)
         return found
 
-    def facts(self, text: str, path: Path, name: str, scope: Scope) -> Facts:
+    def facts(self, scope: Scope) -> Facts:
         """What the template says of itself."""
 
         def make() -> Facts:
-            record = Record()
-            self.render(text, path, scope, record)
-            return record.facts()
+            facts = Facts()
+            self.render(scope, facts)
+            return facts
 
-        return self.keep(["facts", text, name, scope.config], Facts, make)
+        return self.keep(["facts", scope.text, scope.name, scope.config], Facts, make)
 
     def model(self, model: Model) -> ParsedModel:
         """A model with what its own file says.
@@ -89,8 +94,7 @@ class Parser:
         Raises:
             ProjectError: its template is broken, or asks for a config that there is not.
         """
-        scope = nothing_behind(model.name, model.config)
-        facts = self.facts(model.text, model.file, model.name, scope)
+        facts = self.facts(nothing_behind(model))
         config = documents.convert(merge(model.config, facts.config), ModelConfig)
         tags = nodes.tag_tuple(config.tags)
         if tags != model.tags or config.meta != model.meta:
@@ -98,40 +102,42 @@ class Parser:
         relation = Relation(config.schema or "main", config.alias or model.name)
         return ParsedModel(model, config, facts, relation)
 
-    def locate(self, text: str, path: Path, scope: Scope) -> None:
+    def locate(self, scope: Scope) -> None:
         """Render with what is really behind it, so that what is missing is named at its line."""
         try:
-            self.render(text, path, scope, Record())
+            self.render(scope)
         except ProjectError as error:
-            error.location = error.location or Location(path)
+            error.location = error.location or Location(scope.path)
             raise
 
-    def origin(self, text: str, path: Path, scope: Scope, sql: str, offset: int) -> list[Location]:
+    def origin(self, scope: Scope, sql: str, offset: int) -> list[Location]:
         """The lines that `sql[offset]` comes from, a macro's before those of who calls it."""
         marks = Marks()
         library = self.library.marked(marks)
-        names = names_of(self.project, library, scope, Record())
+        names = names_of(self.project, library, scope, Facts())
         try:
-            rendered = library.templates.render(text, path, names)
-            found = marks.trace(rendered, sql, offset, path)
+            rendered = library.templates.render(scope.text, scope.path, names)
+            found = marks.trace(rendered, sql, offset, scope.path)
         except SegflowError:
             found = []
         if found:
             return found
         # Where macros work on the text of others, marks get lost; a word tells enough.
-        word = re.match(r"\w*", sql[offset:])
-        return [Location(path, find_line(text, rf"\b{word[0]}\b") if word and word[0] else 1)]
-
-    def _now(self, env: dict[str, str]) -> dict[str, str]:
-        return {name: digest(self.project.environment.get(name)) for name in env}
+        word = re.match(r"\w+", sql[offset:])
+        line = find_line(scope.text, rf"\b{word[0]}\b") if word else 1
+        return [Location(scope.path, line)]
 
 
-def nothing_behind(name: str, config: dict[str, Any]) -> Scope:
-    """What surrounds a template while it is parsed."""
+def nothing_behind(node: Model | DataTest) -> Scope:
+    """A node's template while it is parsed."""
+    is_model = isinstance(node, Model)
     return Scope(
-        ref=lambda _, model: Relation("ref", model),
-        source=Relation,
-        this=Relation("this", name),
-        name=name,
-        config=config,
+        node.text,
+        node.file or Path(node.path),
+        lambda _, model: Relation("ref", model),
+        Relation,
+        Relation("this", node.name),
+        node.name,
+        node.config if isinstance(node, Model) else {},
+        ModelConfig if is_model else DataTestConfig,
     )

@@ -41,7 +41,7 @@ def check_columns(graph: Graph, compilation: Compilation) -> None:
         if message.limit and message.limit.best_by:
             asked.append((".limit.best_by", f"{{{{ {message.limit.best_by} }}}}"))
         for below, text in asked:
-            where = message.origin.location(below) if message.origin else place(message)
+            where = place(message, below)
             try:
                 columns = columns_of(text)
             except ProjectError as error:

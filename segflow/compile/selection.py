@@ -13,9 +13,11 @@ from segflow.errors import ProjectError, did_you_mean
 from segflow.project import nodes
 
 _WORD = re.compile(r"(?P<up>\d*\+)?(?P<word>.*?)(?P<down>\+\d*)?")
+_KINDS = (
+    *("segment", "audience", "destination", "persona", "channel", "message", "goal"),
+    *("unit_test", "test"),
+)
 _SEE = "see what there is: segflow ls"
-
-Match = Callable[[Graph, str], set[str]]
 
 
 def select(graph: Graph, chosen: Iterable[str], excluded: Iterable[str] = ()) -> set[str]:
@@ -24,33 +26,23 @@ def select(graph: Graph, chosen: Iterable[str], excluded: Iterable[str] = ()) ->
     Raises:
         ProjectError: a word is wrong, or nothing is left in the end.
     """
-    return _less(_chosen(graph, chosen), _excluded(graph, excluded), chosen, excluded)
+    found = _union(graph, chosen) if chosen else set(graph.nodes)
+    return _less(found, _union(graph, excluded, must_be=False), chosen, excluded)
 
 
 def select_with_tests(
     graph: Graph, chosen: Iterable[str], excluded: Iterable[str] = ()
 ) -> set[str]:
     """As `select`, with every test that reads what is chosen, less those of what is excluded."""
-    found = with_tests(graph, _chosen(graph, chosen))
-    return _less(found, with_tests(graph, _excluded(graph, excluded)), chosen, excluded)
+    found = with_tests(graph, _union(graph, chosen) if chosen else set(graph.nodes))
+    less = with_tests(graph, _union(graph, excluded, must_be=False))
+    return _less(found, less, chosen, excluded)
 
 
-def _chosen(graph: Graph, words: Iterable[str]) -> set[str]:
-    return _union(graph, words, _match) if words else set(graph.nodes)
-
-
-def _excluded(graph: Graph, words: Iterable[str]) -> set[str]:
-    """What is excluded: it need not be there, but one that nearly is must have been misspelt."""
-
-    def match(graph: Graph, word: str) -> set[str]:
-        try:
-            return _match(graph, word)
-        except ProjectError as error:
-            if error.hint == _SEE:
-                return set()
-            raise
-
-    return _union(graph, words, match)
+def with_tests(graph: Graph, found: set[str]) -> set[str]:
+    """What was found, with every test that reads some of it."""
+    tests = [*graph.project.data_tests, *graph.project.unit_tests]
+    return found | {t.id for t in tests if found.intersection(graph.parents.get(t.id, ()))}
 
 
 def _less(
@@ -63,27 +55,21 @@ def _less(
     return left
 
 
-def with_tests(graph: Graph, found: set[str]) -> set[str]:
-    """What was found, with every test that reads some of it."""
-    tests = [*graph.project.data_tests, *graph.project.unit_tests]
-    return found | {t.id for t in tests if found.intersection(graph.parents.get(t.id, ()))}
-
-
-def _union(graph: Graph, words: Iterable[str], match: Match) -> set[str]:
+def _union(graph: Graph, words: Iterable[str], must_be: bool = True) -> set[str]:
     found: set[str] = set()
     for word in (part for text in words for part in text.split()):
-        parts = [_expand(graph, part, match) for part in word.split(",")]
+        parts = [_expand(graph, part, must_be) for part in word.split(",")]
         found |= set.intersection(*parts)
     return found
 
 
-def _expand(graph: Graph, text: str, match: Match) -> set[str]:
+def _expand(graph: Graph, text: str, must_be: bool) -> set[str]:
     word = _WORD.fullmatch(text)
     if not word or not word["word"]:
         raise ProjectError(
             f"`{text}` selects nothing", hint="as in: +contacts, tag:trial, stg_carts+"
         )
-    start = match(graph, word["word"])
+    start = _match(graph, word["word"], must_be)
     found = set(start)
     if word["up"]:
         found |= _walk(start, graph.parents, word["up"].rstrip("+"))
@@ -102,7 +88,8 @@ def _walk(start: set[str], edges: dict[str, tuple[str, ...]], steps: str) -> set
     return found
 
 
-def _match(graph: Graph, word: str) -> set[str]:
+def _match(graph: Graph, word: str, must_be: bool) -> set[str]:
+    """The nodes that a word means; one that is nearly there is wrong also if it need not be."""
     method, colon, value = word.partition(":")
     if not colon:
         found = {node for node in graph.nodes if _is_called(graph.nodes[node], word)}
@@ -119,8 +106,9 @@ def _match(graph: Graph, word: str) -> set[str]:
         )
     if not found and method != "state":
         names = [node.name for node in graph.nodes.values()]
-        hint = did_you_mean(value or word, names) or _SEE
-        raise ProjectError(f"`{word}` selects nothing", hint=hint)
+        near = did_you_mean(value or word, names)
+        if near or must_be:
+            raise ProjectError(f"`{word}` selects nothing", hint=near or _SEE)
     return found
 
 
@@ -153,8 +141,7 @@ def _path(graph: Graph, node: str, value: str) -> bool:
 
 def _is(kind: str) -> Callable[[Graph, str, str], bool]:
     def matches(graph: Graph, node: str, value: str) -> bool:
-        found = graph.nodes[node]
-        return found.kind == kind and fnmatch.fnmatchcase(found.name, value)
+        return graph.kind(node) == kind and fnmatch.fnmatchcase(graph.nodes[node].name, value)
 
     return matches
 
@@ -166,18 +153,6 @@ def _source(graph: Graph, node: str, value: str) -> bool:
         return False
     names = (found.source_name, found.name, f"{found.package}.{found.name}")
     return any(fnmatch.fnmatchcase(name, value) for name in names)
-
-
-def _segment(graph: Graph, node: str, value: str) -> bool:
-    model = graph.models.get(node)
-    return bool(model and model.is_segment and fnmatch.fnmatchcase(model.model.name, value))
-
-
-def _resource_type(graph: Graph, node: str, value: str) -> bool:
-    model = graph.models.get(node)
-    return graph.nodes[node].kind == value or bool(
-        value == "segment" and model and model.is_segment
-    )
 
 
 def _state(graph: Graph, node: str, value: str) -> bool:
@@ -198,15 +173,7 @@ _METHODS: dict[str, Callable[[Graph, str, str], bool]] = {
     "path": _path,
     "source": _source,
     "state": _state,
-    "segment": _segment,
-    "resource_type": _resource_type,
+    "resource_type": lambda graph, node, value: value in (graph.nodes[node].kind, graph.kind(node)),
     "package": lambda graph, node, value: graph.nodes[node].package == value,
-    "audience": _is("audience"),
-    "destination": _is("destination"),
-    "persona": _is("persona"),
-    "channel": _is("channel"),
-    "message": _is("message"),
-    "goal": _is("goal"),
-    "unit_test": _is("unit_test"),
-    "test": _is("test"),
+    **{kind: _is(kind) for kind in _KINDS},
 }

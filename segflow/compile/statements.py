@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from segflow.compile.columns import resolve
-from segflow.compile.context import digest
+from segflow.compile.names import digest
 from segflow.compile.outlines import REPEATS, ROWS, Columns, Lineage, Outline, Problem
 from segflow.compile.shapes import Shape, union
 
@@ -72,7 +72,14 @@ def outline(sql: str, known: Mapping[str, Columns | None]) -> Outline:
     found = [s for s in statements if s is not None and not isinstance(s, exp.Semicolon)]
     if not found:
         return Outline(problems=(Problem("a model is one SELECT, and this file has none", 0),))
-    if len(found) > 1 or not isinstance(found[0], exp.Query | exp.Pivot | exp.Values):
+    if len(found) > 1:
+        problem = Problem(
+            "a second statement: a model is one SELECT and nothing else",
+            _behind_the_first(sql),
+            "remove it, or make a model of its own of it",
+        )
+        return Outline(problems=(problem,))
+    if not isinstance(found[0], exp.Query | exp.Pivot | exp.Values):
         return Outline(problems=(Problem("a model is one SELECT and nothing else", 0),))
     shape, problems = resolve(found[0], known)
     clocks, unstable = _calls(found[0], sql)
@@ -87,6 +94,17 @@ def outline(sql: str, known: Mapping[str, Columns | None]) -> Outline:
         b"" if shape.columns is None else msgspec.msgpack.encode(_lineage(shape)),
         digest(found[0].sql("duckdb", comments=False)),
     )
+
+
+def _behind_the_first(sql: str) -> int:
+    """Where the second statement begins."""
+    tokens = iter(sqlglot.tokenize(sql, dialect="duckdb"))
+    is_over = False
+    for token in tokens:
+        if is_over and token.token_type != sqlglot.TokenType.SEMICOLON:
+            return int(token.start)
+        is_over = is_over or token.token_type == sqlglot.TokenType.SEMICOLON
+    return 0
 
 
 def _lineage(shape: Shape) -> Lineage:

@@ -162,7 +162,9 @@ def _at(wrong: SegflowError, error: BaseException) -> SegflowError:
     """`wrong` with the innermost line of a template on the way to `error`, and who called it."""
     lines = _lines(error)
     if wrong.location is None and lines:
-        wrong.location = _exact(lines[-1], wrong.message)
+        # Python may give up anywhere in a macro that calls itself; the call is what recurs.
+        last = max(lines, key=lines.count) if isinstance(error, RecursionError) else lines[-1]
+        wrong.location = _exact(last, wrong.message)
         if lines[0].path != lines[-1].path:
             wrong.message += f" (called from {lines[0]})"
     return wrong

@@ -17,8 +17,9 @@ from segflow.errors import StepError
 
 MANIFEST = "manifest.json"
 
-# A spreadsheet takes a cell that starts so for a formula, and runs it.
-_FORMULA = r"^[=+\-@\t\r\n]"
+# A spreadsheet takes a cell that starts so for a formula, and runs it. Full-width signs will do,
+# and so does what comes behind a semicolon, where it splits lines at these.
+_FORMULA = r"^(;*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|[\t\r\n])"
 # Types whose text no spreadsheet takes for a formula; a minus before digits is a number.
 _HARMLESS = re.compile(
     r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(.*\)|FLOAT|DOUBLE|BOOLEAN|DATE|TIME.*|UUID"

@@ -15,7 +15,12 @@ SCRATCH = "memory.main"
 
 
 class EngineError(StepError):
-    """The engine refused a statement; the message is its own, in one line."""
+    """The engine refused a statement; the message is its own, in one line.
+
+    `line` is that of the statement, from 1, where the engine says which it is about.
+    """
+
+    line: int | None = None
 
 
 class Session(Protocol):

@@ -4,9 +4,11 @@ import contextlib
 import fcntl
 import glob
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from msgspec import Struct
@@ -40,12 +42,11 @@ class DuckDB:
 
     def __init__(self, settings: DuckDBSettings, root: Path, threads: int):
         self._settings = settings
-        self._path = root / self._settings.path
+        self._path = root / settings.path
         self._copy = self._path.with_name(f"{self._path.name}.run-{os.getpid()}")
         self._threads = threads
         self._building = False
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._cursors: set[duckdb.DuckDBPyConnection] = set()
 
     @property
     def location(self) -> Path:
@@ -81,10 +82,9 @@ class DuckDB:
             _sync(self._copy)
             self._copy.replace(self._path)
             _sync(self._path.parent)
-        except (EngineError, duckdb.Error) as error:
-            raise EngineError(f"{self._path} was not published: {_line(error)}") from None
-        except OSError as error:
-            raise EngineError(f"{self._path} was not published: {error.strerror}") from None
+        except (EngineError, duckdb.Error, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else _line(error)
+            raise EngineError(f"{self._path} was not published: {why}") from None
         self._building = False
 
     def discard_run(self) -> None:
@@ -100,20 +100,19 @@ class DuckDB:
     def session(self) -> Iterator["DuckDBSession"]:
         if self._connection is None:
             self._connect(self._path, "READ_ONLY")
-        cursor = self._connected().cursor()
-        self._cursors.add(cursor)
+        assert self._connection is not None
+        cursor = self._connection.cursor()
         try:
             cursor.execute("USE db")
             yield DuckDBSession(cursor)
         finally:
-            self._cursors.discard(cursor)
             cursor.close()
 
     def abandon_run(self) -> bool:
-        has_one = self._building and self._copy.exists()
-        if has_one:
-            self._remove_copies()
-        return has_one
+        if not (self._building and self._copy.exists()):
+            return False
+        self._remove_copies()
+        return True
 
     def _remove_copies(self) -> None:
         """Remove what runs leave behind that were killed, and what they spilled."""
@@ -123,10 +122,6 @@ class DuckDB:
             else:
                 left_over.unlink(missing_ok=True)
 
-    def _connected(self) -> duckdb.DuckDBPyConnection:
-        assert self._connection is not None
-        return self._connection
-
     def _connect(self, path: Path, options: str) -> None:
         try:
             connection = duckdb.connect(":memory:", config=self._config())
@@ -135,37 +130,29 @@ class DuckDB:
                 f"DuckDB refuses the target's settings: {_line(error)}",
                 hint="memory_limit is written as in 4GB",
             ) from None
-        quoted = str(path).replace("'", "''")
         try:
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
-            connection.execute(f"ATTACH '{quoted}' AS db ({options})")
+            connection.execute(f"ATTACH {_literal(str(path))} AS db ({options})")
         except duckdb.Error as error:
             connection.close()
             self.discard_run()
             hint = "name another path, or update segflow where a newer DuckDB wrote this file"
             if "lower than" in str(error):
                 hint = "name another path: something else wrote this file, with an older DuckDB"
-            raise WorkspaceError(
-                f"{self._path} cannot be opened: "
-                + _line(error).replace(str(path), str(self._path)),
-                hint=hint,
-            ) from None
+            said = _line(error).replace(str(path), str(self._path))
+            raise WorkspaceError(f"{self._path} cannot be opened: {said}", hint=hint) from None
         self._connection = connection
 
-    def _config(self) -> dict[str, str | bool | int | float | list[str]]:
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "threads": max(self._threads, os.cpu_count() or 1)
-        }
-        if self._settings.memory_limit:
-            config["memory_limit"] = self._settings.memory_limit
+    def _config(self) -> dict[str, Any]:
         spill = f"{self._path.name}.{'run' if self._building else 'read'}-{os.getpid()}.tmp"
-        config["temp_directory"] = self._settings.temp_directory or str(self._path.with_name(spill))
-        return config
+        limit = self._settings.memory_limit
+        return {
+            "threads": max(self._threads, os.cpu_count() or 1),
+            "temp_directory": self._settings.temp_directory or str(self._path.with_name(spill)),
+            **({"memory_limit": limit} if limit else {}),
+        }
 
     def _close(self) -> None:
-        for cursor in list(self._cursors):
-            cursor.close()
-        self._cursors.clear()
         if self._connection is not None:
             try:
                 self._connection.execute("USE memory")
@@ -188,22 +175,17 @@ class DuckDBSession:
         try:
             return self._cursor.execute(sql).fetchall()
         except duckdb.Error as error:
-            raise EngineError(_line(error)) from None
+            raise _refused(error) from None
 
     def query(self, sql: str) -> tuple[list[str], list[Row]]:
         rows = self.rows(sql)
         return [column[0] for column in self._cursor.description or []], rows
 
     def columns(self, query: str) -> list[Column]:
-        return [(row[0], row[1]) for row in self.rows(f"DESCRIBE {query}")]
+        return [(row[0], row[1]) for row in self.rows(f"DESCRIBE\n{query}")]
 
     def relation_type(self, schema: str, name: str) -> str | None:
-        found = self.rows(
-            "SELECT table_type FROM information_schema.tables WHERE table_catalog = 'db'"
-            f" AND lower(table_schema) = lower({_literal(schema)})"
-            f" AND lower(table_name) = lower({_literal(name)})"
-        )
-        return _KINDS.get(found[0][0]) if found else None
+        return self.relations().get((schema.lower(), name.lower()))
 
     def relations(self) -> dict[tuple[str, str], str]:
         found = self.rows(
@@ -252,6 +234,15 @@ def _copy(source: Path, copy: Path) -> None:
             fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
         except OSError:
             shutil.copyfile(source, copy)
+
+
+def _refused(error: duckdb.Error) -> EngineError:
+    is_unread = isinstance(error, duckdb.ParserException)
+    hint = "a name that is a word of SQL itself stands in double quotes" if is_unread else None
+    found = EngineError(_line(error), hint=hint)
+    place = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
+    found.line = int(place[1]) if place else None
+    return found
 
 
 def _line(error: Exception) -> str:

@@ -199,7 +199,15 @@ def read_package(root: Path, named_at: Location | None = None) -> Package:
     return Package(root, file, root)
 
 
-def choose_target(package: Package, name: str | None) -> tuple[str, TargetProperties]:
+class Target(Struct, frozen=True):
+    """Where a run writes. `settings` are the engine's own keys, still with env_var inside."""
+
+    name: str
+    properties: TargetProperties
+    settings: dict[str, Any]
+
+
+def choose_target(package: Package, name: str | None) -> Target:
     """The target named, else the project's default one."""
     file, path = package.file, package.path
     chosen = name or file.target
@@ -213,7 +221,10 @@ def choose_target(package: Package, name: str | None) -> tuple[str, TargetProper
     properties = documents.decode(file.targets[chosen], TargetProperties, path, at)
     if properties.as_of is not None:
         moment(properties.as_of, lambda: documents.locate(path, f"{at}.as_of"))
-    return chosen, properties
+    known = TargetProperties.__struct_fields__
+    return Target(
+        chosen, properties, {k: v for k, v in file.targets[chosen].items() if k not in known}
+    )
 
 
 def moment(text: object, locate: Callable[[], Location] | None = None) -> datetime:

@@ -26,6 +26,7 @@ _WORDS = {
 
 # What to do about what the YAML parser says.
 _MENDS = (
+    ("the key `", "keep one, with what is below both"),
     ("mapping values are not allowed", "quote a text that has `: ` in it, or mend the indentation"),
     ("found character that cannot", "indent with spaces; quote a text that begins with @, ` or %"),
     ("could not find expected ':'", "write `key: value`, and below it only what is indented"),
@@ -186,7 +187,7 @@ def _mismatch(value: Any, shape: Any, complaint: str) -> Mismatch:
     quoted = re.search(r"field (`)(.*)`|value (['\"])(.*)\3", message)
     word = (quoted[2] or quoted[4] or "") if quoted else ""
     if "unknown field" in message:
-        known = _fields(kind)
+        known = [f.encode_name for f in kind.fields] if isinstance(kind, inspect.StructType) else []
         hint = did_you_mean(word, known) or (f"it takes {', '.join(known)}" if known else None)
         return Mismatch(f"unknown key `{word}`", f"{pointer}.{word}", hint)
     if "missing required field" in message:
@@ -259,9 +260,3 @@ def _inner(kind: inspect.Type) -> inspect.Type:
         plain = inspect.NoneType | inspect.StrType
         return next((t for t in kind.types if not isinstance(t, plain)), kind)
     return kind
-
-
-def _fields(kind: inspect.Type) -> list[str]:
-    if not isinstance(kind, inspect.StructType):
-        return []
-    return [field.encode_name for field in kind.fields]

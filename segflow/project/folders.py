@@ -74,6 +74,9 @@ class Folders:
     def _checked(self, tree: Tree, shape: type[Struct], at: str) -> Tree:
         checked: Tree = {}
         for key, value in tree.items():
+            if not isinstance(key, str):
+                where = documents.locate(self._path, at)
+                raise ProjectError(f"the key `{key}` is no text", where, f"quote it: '{key}'")
             if key.startswith("+"):
                 checked[key] = self._value(key, value, shape, f"{at}.{key}")
             elif isinstance(value, dict):

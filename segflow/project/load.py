@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import documents
@@ -17,25 +17,16 @@ from segflow.project.config import (
     Environment,
     Package,
     ProjectFile,
-    TargetProperties,
+    Target,
     choose_target,
     read_package,
 )
-from segflow.project.files import below
 from segflow.project.folders import Folders
 from segflow.project.nodes import Node, Purpose
-from segflow.project.reader import Contents, Reader, Surroundings
+from segflow.project.reader import Contents, Reader
 
-_VAR = re.compile(r"\bvar\(\s*['\"]([^'\"]+)['\"]")
+_VAR = re.compile(r"\bvar\(\s*(?:['\"]([^'\"]+)['\"]|(?=[A-Za-z_]))")
 _WITH_VARS = (".sql", ".yml", ".yaml")
-
-
-class Target(Struct, frozen=True):
-    """Where a run writes. `settings` are the engine's own keys, still with env_var inside."""
-
-    name: str
-    properties: TargetProperties
-    settings: dict[str, Any]
 
 
 @dataclass(kw_only=True)
@@ -45,9 +36,6 @@ class Project(Contents):
     root: Path
     packages: tuple[Package, ...]
     target: Target
-    vars: dict[str, Any]
-    environment: Environment
-    cache: Cache
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -88,11 +76,10 @@ def load(
     root = root.resolve()
     packages = tuple(_packages(read_package(root)))
     if home:
-        homes = (home / os.path.relpath(package.root, root) for package in packages)
-        packages = tuple(map(_at_home, packages, homes))
-    name, properties = choose_target(packages[0], target)
-    known = set(TargetProperties.__struct_fields__)
-    settings = {k: v for k, v in packages[0].file.targets[name].items() if k not in known}
+        packages = tuple(
+            structs.replace(package, home=home / os.path.relpath(package.root, root))
+            for package in packages
+        )
     merged: dict[str, Any] = {}
     for package in reversed(packages):
         merged.update(package.file.vars)
@@ -100,7 +87,7 @@ def load(
     project = Project(
         root=root,
         packages=packages,
-        target=Target(name, properties, settings),
+        target=choose_target(packages[0], target),
         vars=merged,
         environment=environment or Environment(),
         cache=Cache(root / packages[0].file.target_path / "cache.msgpack"),
@@ -108,12 +95,8 @@ def load(
     _read(project)
     _add_purposes(project)
     _check_names(project)
-    _check_typed_vars(project, variables or {})
+    _check_vars(project, variables or {})
     return project
-
-
-def _at_home(package: Package, home: Path) -> Package:
-    return structs.replace(package, home=home)
 
 
 def _packages(package: Package, above: tuple[Path, ...] = ()) -> Iterator[Package]:
@@ -138,7 +121,8 @@ def _packages(package: Package, above: tuple[Path, ...] = ()) -> Iterator[Packag
 
 def _read(project: Project) -> None:
     """Read every package; the project's own folders have the last word on all of them."""
-    above = Folders(project.packages[0], project.environment, project.vars)
+    variables, environment = project.vars, project.environment
+    above = Folders(project.packages[0], environment, variables)
     names: dict[str, Package] = {}
     for package in project.packages:
         if package.name in names:
@@ -149,9 +133,9 @@ def _read(project: Project) -> None:
                 "rename one",
             )
         names[package.name] = package
-        own = () if package is project.packages[0] else (_folders(package, project),)
-        around = Surroundings((*own, above), project.vars, project.environment, project.cache)
-        Reader(package, around, project).read()
+        is_own = package is project.packages[0]
+        folders = (above,) if is_own else (Folders(package, environment, variables), above)
+        Reader(package, folders, project).read()
     project.warnings += above.misspelt()
 
 
@@ -161,12 +145,9 @@ def _add_purposes(project: Project) -> None:
     own |= {node.rpartition(".")[2] for node in project.disabled if node.startswith("purpose.")}
     for name, basis in (("marketing", "consent"), ("service", "contract")):
         if name not in own:
-            purpose = Purpose(name=name, package=project.name, path=FILE_NAME, basis=basis)
-            project.purposes.append(purpose)
-
-
-def _folders(package: Package, project: Project) -> Folders:
-    return Folders(package, project.environment, project.vars)
+            project.purposes.append(
+                Purpose(name=name, package=project.name, path=FILE_NAME, basis=basis)
+            )
 
 
 def _check_names(project: Project) -> None:
@@ -203,25 +184,35 @@ def _check_names(project: Project) -> None:
             seen[node.name] = node
 
 
-def _check_typed_vars(project: Project, typed: Mapping[str, Any]) -> None:
-    """A var that is typed is in the `vars` of a segflow.yml, or some file asks for it by name."""
-    known = {name for package in project.packages for name in package.file.vars}
-    if typed.keys() <= known:
+def _check_vars(project: Project, typed: Mapping[str, Any]) -> None:
+    """Some file asks for every var by name; one that is typed may also be in a segflow.yml."""
+    asked = _asked_vars(project)
+    if "" in asked:
         return
-    for package in project.packages:
-        file = package.file
-        folders = (*file.model_paths, *file.seed_paths, *file.macro_paths, *file.test_paths)
-        paths = [f.path for f in below(package.root, folders) if f.suffix in _WITH_VARS]
-        for path in (package.path, *paths):
-            known.update(_VAR.findall(documents.read(path)))
+    for name in project.file.vars.keys() - asked - {package.name for package in project.packages}:
+        hint = did_you_mean(name, asked)
+        text = f"{project.location(f'$.vars.{name}')}: no file asks for the var `{name}`"
+        project.warnings.append(f"{text} ({hint})" if hint else text)
+    known = {name for package in project.packages for name in package.file.vars} | asked
     for name in typed.keys() - known:
         hint = did_you_mean(name, known) or f"vars: {', '.join(sorted(known)) or 'none'}"
         raise ProjectError(f"no file asks for the var `{name}`", Location(Path("--vars")), hint)
 
 
-def place(node: Node) -> Location:
-    """Where a node stands: its own file, else the YAML that speaks of it."""
+def _asked_vars(project: Project) -> set[str]:
+    """The vars that files ask for; a name that only rendering would tell is empty."""
+    paths = [path for path in sorted(project.files) if path.suffix in _WITH_VARS]
+    states = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+
+    def make() -> set[str]:
+        return {name for path in paths for name in _VAR.findall(documents.read(path))}
+
+    return project.cache.get(["asked vars", states], set[str], make)
+
+
+def place(node: Node, key: str | None = None) -> Location:
+    """Where YAML says `key` of a node; without a key its own file, else its name in YAML."""
     file = getattr(node, "file", None)
-    if file:
-        return Location(file)
-    return node.origin.location(".name") if node.origin else Location(Path(node.path))
+    if node.origin and (key is not None or not file):
+        return node.origin.location(".name" if key is None else key)
+    return Location(file or Path(node.path))

@@ -15,15 +15,8 @@ from segflow.errors import Location
 from segflow.project.documents import locate
 
 GOALS = (
-    "inform",
-    "convert",
-    "renew",
-    "upsell",
-    "cross_sell",
-    "feedback",
-    "content",
-    "promote_feature",
-    "promote_product",
+    *("inform", "convert", "renew", "upsell", "cross_sell", "feedback", "content"),
+    *("promote_feature", "promote_product"),
 )
 
 Severity = Literal["error", "warn", "ERROR", "WARN"]
@@ -86,13 +79,18 @@ class SegmentGuards(Guards, frozen=True):
     max_flapping: int | str | None = None
 
 
-class ModelConfig(Shape, frozen=True):
+class NodeConfig(Shape, frozen=True):
+    """What can be said of any node."""
+
     enabled: bool = True
+    tags: str | list[str] = []
+    meta: dict[str, Any] = {}
+
+
+class ModelConfig(NodeConfig, frozen=True):
     materialized: Literal["view", "table", "incremental", "ephemeral", "segment"] = "view"
     schema: str | None = None
     alias: str | None = None
-    tags: str | list[str] = []
-    meta: dict[str, Any] = {}
     unique_key: str | list[str] | None = None
     incremental_strategy: Literal["append", "delete+insert", "merge"] | None = None
     on_schema_change: Literal["ignore", "fail", "append_new_columns", "sync_all_columns"] = "ignore"
@@ -103,42 +101,25 @@ class ModelConfig(Shape, frozen=True):
     exclusive_with: list[str] = []
 
 
-class SeedConfig(Shape, frozen=True):
-    enabled: bool = True
+class SeedConfig(NodeConfig, frozen=True):
     schema: str | None = None
     alias: str | None = None
-    tags: str | list[str] = []
-    meta: dict[str, Any] = {}
     column_types: dict[str, str] = {}
     delimiter: str = ","
 
 
-class DataTestConfig(Shape, frozen=True):
-    enabled: bool = True
+class DataTestConfig(NodeConfig, frozen=True):
     severity: Severity = "error"
     where: str | None = None
     error_if: str = "!= 0"
     warn_if: str = "!= 0"
     store_failures: bool | None = None
-    tags: str | list[str] = []
-    meta: dict[str, Any] = {}
 
 
-class SourceConfig(Shape, frozen=True):
-    enabled: bool = True
+class SourceConfig(NodeConfig, frozen=True):
     external_location: str | None = None
     loaded_at_field: str | None = None
     freshness: "Freshness | UnsetType | None" = UNSET
-    tags: str | list[str] = []
-    meta: dict[str, Any] = {}
-
-
-class NodeConfig(Shape, frozen=True):
-    """What can be said of any other node."""
-
-    enabled: bool = True
-    tags: str | list[str] = []
-    meta: dict[str, Any] = {}
 
 
 class AudienceConfig(NodeConfig, frozen=True):

@@ -1,12 +1,13 @@
 """One package's files in, its nodes out: YAML, SQL and CSV read and typed, nothing rendered."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from segflow.errors import ProjectError, did_you_mean
 from segflow.project import documents, files, nodes, tests
@@ -17,25 +18,21 @@ from segflow.project.files import File
 from segflow.project.folders import Folders, merge
 from segflow.project.nodes import Node, Origin, tag_tuple
 from segflow.project.plain import PLAIN
-from segflow.project.seeds import read_header
 
-_Described = (
-    said_as.ModelProperties
-    | said_as.TableProperties
-    | said_as.SingularTestProperties
-    | said_as.UnitTestProperties
-    | said_as.PlainProperties
-)
-_Config = nodes.NodeConfig | nodes.SeedConfig | nodes.SourceConfig | nodes.DataTestConfig
+# What YAML describes and a file holds: the file's ending.
+_IN_FILES = {"models": ".sql", "seeds": ".csv", "data_tests": ".sql"}
 
 
 @dataclass(kw_only=True)
 class Contents:
-    """The nodes that packages hold, and the `files` that say so.
+    """The nodes that packages hold, the `files` that say so, and what these are read with.
 
     `disabled` are the ids of those that are switched off.
     """
 
+    vars: dict[str, Any]
+    environment: Environment
+    cache: Cache
     models: list[nodes.Model] = field(default_factory=list)
     seeds: list[nodes.Seed] = field(default_factory=list)
     sources: list[nodes.Source] = field(default_factory=list)
@@ -54,24 +51,14 @@ class Contents:
     files: list[Path] = field(default_factory=list)
 
 
-class Surroundings(Struct, frozen=True):
-    """What a package is read with. `folders` are its own segflow.yml's, then the project's."""
-
-    folders: tuple[Folders, ...]
-    variables: Mapping[str, Any]
-    environment: Environment
-    cache: Cache
-
-
 class Reader:
-    """Reads one package into `contents`."""
+    """Reads one package into `contents`; `folders` are those of its own segflow.yml first."""
 
-    def __init__(self, package: Package, surroundings: Surroundings, contents: Contents):
+    def __init__(self, package: Package, folders: tuple[Folders, ...], contents: Contents):
         self.package, self.file = package, package.file
-        self.around, self.contents = surroundings, contents
-        self.models: dict[str, tuple[said_as.ModelProperties, Origin]] = {}
-        self.seeds: dict[str, tuple[said_as.ModelProperties, Origin]] = {}
-        self.singular: dict[str, tuple[said_as.SingularTestProperties, Origin]] = {}
+        self.folders, self.contents = folders, contents
+        # What YAML says of models, seeds and singular tests, until their files are read.
+        self.said: dict[str, dict[str, tuple[Any, Origin]]] = {k: {} for k in _IN_FILES}
         self.says_holdout = False
 
     def read(self) -> None:
@@ -81,23 +68,21 @@ class Reader:
             ProjectError: a file is broken, or YAML speaks of a file that is not there.
         """
         file, root = self.file, self.package.root
-        models = files.below(root, file.model_paths)
-        seeds = files.below(root, file.seed_paths)
-        macros = files.below(root, file.macro_paths)
-        singular = files.below(root, file.test_paths)
-        every = {f.relative: f for f in (*models, *seeds, *macros, *singular)}
+        readers = (
+            (file.model_paths, ".sql", self._model),
+            (file.seed_paths, ".csv", self._seed),
+            (file.macro_paths, ".sql", self._macro),
+            (file.test_paths, ".sql", self._singular_test),
+        )
+        groups = [(files.below(root, paths), suffix, read) for paths, suffix, read in readers]
+        every = {f.relative: f for group, _, _ in groups for f in group}
         told = [f.path for f in every.values() if f.suffix in (".sql", ".csv", ".yml", ".yaml")]
         self.contents.files += [self.package.path, *told]
         for found in every.values():
             if found.suffix in (".yml", ".yaml"):
                 self._properties(found)
-        for kind, suffix, read in (
-            (macros, ".sql", self._macro),
-            (models, ".sql", self._model),
-            (seeds, ".csv", self._seed),
-            (singular, ".sql", self._singular_test),
-        ):
-            for found in kind:
+        for group, suffix, read in groups:
+            for found in group:
                 if found.suffix == suffix:
                     read(found)
         self._destinations()
@@ -109,12 +94,8 @@ class Reader:
         def make() -> said_as.Properties:
             return documents.decode(documents.parse(text, path), said_as.Properties, path)
 
-        read = self.around.cache.get(["yaml", text], said_as.Properties, make)
-        for kind, found in (
-            ("models", self.models),
-            ("seeds", self.seeds),
-            ("data_tests", self.singular),
-        ):
+        read = self.contents.cache.get(["yaml", text], said_as.Properties, make)
+        for kind, found in self.said.items():
             for index, item in enumerate(getattr(read, kind)):
                 origin = Origin(path, f"$.{kind}[{index}]")
                 if item.name in found:
@@ -140,18 +121,14 @@ class Reader:
 
     def _check_all_found(self) -> None:
         """What YAML speaks of has a file."""
-        for kind, ending, left in (
-            ("model", "sql", self.models),
-            ("seed", "csv", self.seeds),
-            ("data_test", "sql", self.singular),
-        ):
-            known: list[Node] = getattr(self.contents, f"{kind}s")
-            for name, (_, origin) in left.items():
+        for kind, ending in _IN_FILES.items():
+            known: list[Node] = getattr(self.contents, kind)
+            for name, (_, origin) in self.said[kind].items():
                 near = did_you_mean(name, [node.name for node in known])
                 raise ProjectError(
-                    f"there is no {kind.replace('_', ' ')} file for `{name}`",
+                    f"there is no {kind[:-1].replace('_', ' ')} file for `{name}`",
                     origin.location(".name"),
-                    near or f"add {name}.{ending}, or drop the entry",
+                    near or f"add {name}{ending}, or drop the entry",
                 )
 
     # ── what every node has ───────────────────────────────────────────────────────────────────
@@ -159,17 +136,13 @@ class Reader:
     def _layers(self, kind: str, file: File, *names: str) -> dict[str, Any]:
         """Config of a node from its folders: its package's own, then the project's."""
         config: dict[str, Any] = {}
-        for folders in self.around.folders:
+        for folders in self.folders:
             place = (self.package.name, *file.folders, *names)
             config = merge(config, folders.config(kind, place))
         return config
 
     def _common(
-        self,
-        file: File,
-        said: _Described,
-        origin: Origin | None,
-        config: _Config | None = None,
+        self, file: File, said: Any, origin: Origin | None, config: nodes.NodeConfig | None = None
     ) -> dict[str, Any]:
         return {
             "name": said.name,
@@ -194,7 +167,7 @@ class Reader:
 
     def _model(self, file: File) -> None:
         name = file.stem
-        said, origin = self.models.pop(name, (said_as.ModelProperties(name=name), None))
+        said, origin = self.said["models"].pop(name, (said_as.ModelProperties(name=name), None))
         own = _with_meta(said.meta, said.config)
         if origin and own:
             documents.decode(own, nodes.ModelConfig, origin.path, f"{origin.pointer}.config")
@@ -215,7 +188,7 @@ class Reader:
 
     def _seed(self, file: File) -> None:
         name = file.stem
-        said, origin = self.seeds.pop(name, (said_as.ModelProperties(name=name), None))
+        said, origin = self.said["seeds"].pop(name, (said_as.ModelProperties(name=name), None))
         own = _with_meta(said.meta, said.config)
         if origin:
             documents.decode(own, nodes.SeedConfig, origin.path, f"{origin.pointer}.config")
@@ -229,7 +202,7 @@ class Reader:
             raise ProjectError(
                 "a delimiter is one character", at.location(".config.delimiter"), "as in `;`"
             )
-        header, digest = read_header(file.path, config.delimiter, self.around.cache)
+        header, digest = files.read_header(file.path, config.delimiter, self.contents.cache)
         for column in config.column_types:
             if column not in header:
                 raise ProjectError(
@@ -254,7 +227,8 @@ class Reader:
             self._macro(file)
             return
         name = file.stem
-        said, origin = self.singular.pop(name, (said_as.SingularTestProperties(name=name), None))
+        unsaid = said_as.SingularTestProperties(name=name), None
+        said, origin = self.said["data_tests"].pop(name, unsaid)
         layers = merge(self._layers("data_tests", file, name), _own(said.config))
         config = documents.convert(layers, nodes.DataTestConfig)
         if config.enabled:
@@ -314,8 +288,8 @@ class Reader:
                     continue
                 text = str(value)
                 if "{{" in text:
-                    where, around = origin.location(below), self.around
-                    text = str(around.environment.fill(text, where, around.variables, False))
+                    fill, where = self.contents.environment.fill, origin.location(below)
+                    text = str(fill(text, where, self.contents.vars, secret=False))
                 text = text.replace("{name}", identifier).replace("{identifier}", identifier)
                 return files.readable(self.package.home, text)
         return None
@@ -331,10 +305,7 @@ class Reader:
             return
         path = str(origin.path)[len(str(self.package.root)) + 1 :]
         common = {"package": self.package.name, "path": path}
-
-        def folders(name: str) -> dict[str, Any]:
-            return self._layers("data_tests", file, name)
-
+        folders = partial(self._layers, "data_tests", file)
         self.contents.data_tests += tests.generic(said, origin, attached, common, folders)
 
     def _unit_test(self, said: said_as.UnitTestProperties, file: File, origin: Origin) -> None:

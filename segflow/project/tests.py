@@ -9,7 +9,7 @@ import msgspec
 from segflow.errors import ProjectError
 from segflow.project import documents, nodes
 from segflow.project.folders import merge
-from segflow.project.nodes import ColumnProperties, Origin, tag_tuple
+from segflow.project.nodes import Origin, tag_tuple
 from segflow.project.properties import ModelProperties, TableProperties
 
 _CONFIG_KEYS = set(nodes.DataTestConfig.__struct_fields__)
@@ -29,21 +29,17 @@ def generic(
         common: what every node from this YAML file has.
         folders: the config that a test of some name has from its folders.
     """
-    for entry, at in _entries(said, origin):
-        yield from _test(entry, None, at, attached, common, folders)
+    places: list[tuple[Any, str | None, str]] = [(said, None, origin.pointer)]
     for number, column in enumerate(said.columns):
-        below = Origin(origin.path, f"{origin.pointer}.columns[{number}]")
-        for entry, at in _entries(column, below):
-            yield from _test(entry, column.name, at, attached, common, folders)
-
-
-def _entries(
-    said: ModelProperties | TableProperties | ColumnProperties, origin: Origin
-) -> Iterator[tuple[Any, Origin]]:
-    """The tests under `data_tests` and under `tests`, dbt's older name for it."""
-    for key in ("data_tests", "tests"):
-        for index, entry in enumerate(getattr(said, key)):
-            yield entry, Origin(origin.path, f"{origin.pointer}.{key}[{index}]")
+        places.append((column, column.name, f"{origin.pointer}.columns[{number}]"))
+    for holder, name, pointer in places:
+        # `tests` is dbt's older name.
+        for key in ("data_tests", "tests"):
+            for index, entry in enumerate(getattr(holder, key)):
+                at = Origin(origin.path, f"{pointer}.{key}[{index}]")
+                test = _test(entry, name, at, attached, common, folders)
+                if test.config.enabled:
+                    yield test
 
 
 def _test(
@@ -53,7 +49,7 @@ def _test(
     attached: str,
     common: dict[str, Any],
     folders: Callable[[str], dict[str, Any]],
-) -> Iterator[nodes.DataTest]:
+) -> nodes.DataTest:
     """One entry: `unique`, or `{accepted_values: {arguments: {…}, config: {…}}}`."""
     test, said = _parts(entry, at)
     where = f"{at.pointer}.{test}" + (".config" if "config" in said else "")
@@ -67,26 +63,23 @@ def _test(
     if config:
         documents.decode(config, nodes.DataTestConfig, at.path, where)
     decoded = documents.convert(merge(folders(name), config), nodes.DataTestConfig)
-    if decoded.enabled:
-        yield nodes.DataTest(
-            **{**common, "name": name, "origin": at},
-            description=description,
-            tags=tag_tuple(decoded.tags),
-            meta=decoded.meta,
-            config=decoded,
-            test=test,
-            arguments=arguments,
-            attached=attached,
-            column=column,
-        )
+    return nodes.DataTest(
+        **{**common, "name": name, "origin": at},
+        description=description,
+        tags=tag_tuple(decoded.tags),
+        meta=decoded.meta,
+        config=decoded,
+        test=test,
+        arguments=arguments,
+        attached=attached,
+        column=column,
+    )
 
 
 def _parts(entry: Any, at: Origin) -> tuple[str, dict[str, Any]]:
-    """A test's name and what is said of it; dbt also takes `{test_name: unique, …}`."""
+    """A test's name and what is said of it."""
     if isinstance(entry, str):
         return entry, {}
-    if isinstance(entry, dict) and isinstance(entry.get("test_name"), str):
-        return entry["test_name"], {k: v for k, v in entry.items() if k != "test_name"}
     if isinstance(entry, dict) and len(entry) == 1 and all(isinstance(key, str) for key in entry):
         test, said = next(iter(entry.items()))
         return test, _mapping(said, at, f".{test}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from segflow.build.evaluation import members_table
+from segflow.build.materializations import members_table
 from segflow.build.replay import Replay, plan_replay
 from segflow.compile.compiler import Compilation, recompiled
 from segflow.compile.connecting import with_definition

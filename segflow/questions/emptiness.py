@@ -1,9 +1,13 @@
 """Segments without members in; why nobody is in them out, as far as the data can tell."""
 
-from segflow.compile.compiler import Compilation
+from contextlib import suppress
+from datetime import datetime
+
+from segflow.compile.definitions import Definition, Definitions
 from segflow.compile.graph import Graph
-from segflow.compile.relations import quoted
-from segflow.engines.base import Session
+from segflow.compile.outlines import lowered
+from segflow.compile.relations import at
+from segflow.engines.base import EngineError, Session
 
 
 def first_empty(graph: Graph, empty: set[str]) -> list[str]:
@@ -17,37 +21,65 @@ def first_empty(graph: Graph, empty: set[str]) -> list[str]:
 
 
 def why_nobody(
-    session: Session, graph: Graph, compilation: Compilation, empty: set[str]
+    session: Session, graph: Graph, definitions: Definitions, empty: set[str], as_of: datetime
 ) -> dict[str, str]:
-    """For each empty segment what it reads that has no rows, or asks about that nobody has.
+    """For each empty segment which of its clauses nobody passes, and what data that is for want of.
 
-    A column counts as had by nobody where it is null in every row of the table.
+    It says nothing where only several clauses together leave everybody out.
     """
-    found: dict[str, str] = {}
-    asked: dict[tuple[str, frozenset[str]], str] = {}
-    for name, node in ((n, s.id) for n, s in graph.segments.items() if s.id in empty):
-        conditions = compilation.models[node].outline.conditions
-        reasons = []
-        for parent in graph.parents[node]:
-            key = (parent, conditions)
-            if key not in asked:
-                asked[key] = _missing(session, graph, parent, conditions)
-            reasons += [asked[key]] if asked[key] else []
-        found[name] = "; ".join(reasons)
+    found = {}
+    for name in (n for n, s in graph.segments.items() if s.id in empty):
+        definition = definitions.of(name)
+        parents = [p for p in graph.tables_of(graph.segments[name].id) if p in graph.relations]
+        # What was edited since the run may ask for what is not there yet.
+        with suppress(EngineError):
+            lacking = [p for p in parents if not _has_rows(session, graph, p)]
+            if definition.is_judged:
+                reasons = _unpassed(session, graph, definition, lacking, as_of)
+            else:
+                reasons = _without_rows(graph, lacking) if len(lacking) == len(parents) else []
+            found[name] = "; ".join(dict.fromkeys(reasons))
     return found
 
 
-def _missing(session: Session, graph: Graph, node: str, conditions: frozenset[str]) -> str:
-    """What of a node's data is not there, in words; empty where nothing is missing."""
-    name, relation = graph.nodes[node].name, graph.relations[node]
-    if not session.rows(f"select 1 from {relation} limit 1"):
-        return f"{name} has no rows"
-    columns = [
-        c for c, _ in session.columns(f"select * from {relation}") if c.lower() in conditions
-    ]
-    if not columns:
-        return ""
-    counts = ", ".join(f"count({quoted(column)})" for column in columns)
-    had = session.rows(f"select {counts} from {relation}")[0]
-    nobody = [column for column, count in zip(columns, had, strict=True) if count == 0]
-    return f"nobody has {', '.join(nobody)}" if nobody else ""
+def _unpassed(
+    session: Session, graph: Graph, definition: Definition, lacking: list[str], as_of: datetime
+) -> list[str]:
+    """What is to be said of the clauses that are true of nobody."""
+    operands = {
+        operand.text: operand.sql
+        for clause in definition.clauses
+        for part in clause.walk()
+        for operand in (*part.operands, *part.reads)
+        if operand.constant is None
+    }
+    asked = [f"bool_or({c.sql})" for c in definition.clauses]
+    asked += [f"count({sql}) > 0" for sql in operands.values()]
+    row = session.rows(at(f"select count(*), {', '.join(asked)} from {definition.source}", as_of))
+    people, *answers = row[0]
+    if not people:
+        return _without_rows(graph, lacking)
+    has = dict(zip(operands, answers[len(definition.clauses) :], strict=True))
+    reasons: list[str] = []
+    for clause, passes in zip(definition.clauses, answers, strict=False):
+        if passes:
+            continue
+        tables = {table for part in clause.walk() for table in part.tables}
+        absent = [p for p in lacking if lowered(str(graph.relations[p])) in tables]
+        used = [o.text for part in clause.walk() for o in (*part.operands, *part.reads)]
+        nulls = [text for text in dict.fromkeys(used) if has.get(text) is False]
+        if absent:
+            reasons += _without_rows(graph, absent)
+        elif nulls:
+            reasons.append(f"nobody has {', '.join(nulls)}")
+        else:
+            reasons.append(f"true of nobody: {clause.text}")
+    return reasons
+
+
+def _has_rows(session: Session, graph: Graph, node: str) -> bool:
+    return bool(session.rows(f"select 1 from {graph.relations[node]} limit 1"))
+
+
+def _without_rows(graph: Graph, nodes: list[str]) -> list[str]:
+    return [f"{graph.nodes[node].name} has no rows" for node in nodes]

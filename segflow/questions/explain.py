@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from segflow import journal
 from segflow.compile.definitions import Definition, Definitions, Derivation
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.outlines import lowered
@@ -28,6 +29,19 @@ class Stay:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """When a segment was last evaluated, UTC, and why it is `kept` as it was then, if it is.
+
+    `is_edited` where its definition, or what it reads, says something else now: clauses are always
+    those of now.
+    """
+
+    as_of: datetime
+    kept: str | None
+    is_edited: bool
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Whether a contact was in a segment when it was last evaluated, and what its clauses say.
 
@@ -37,7 +51,7 @@ class Verdict:
     contact: str
     segment: str
     is_in: bool
-    as_of: datetime
+    standing: Standing
     stays: tuple[Stay, ...]
     clauses: tuple[Judged, ...]
     agrees: bool
@@ -47,7 +61,8 @@ class Verdict:
 class Card:
     """One contact: how her stage went, her segments, and those that one clause keeps her out of.
 
-    `story` are her messages, None where the project never decided on any.
+    `story` are her messages, None where the project never decided on any. `kept` says
+    of segments that stay as they were why they do.
     """
 
     contact: str
@@ -55,6 +70,7 @@ class Card:
     stages: tuple[Stay, ...]
     segments: tuple[Stay, ...]
     near: tuple[Verdict, ...]
+    kept: dict[str, str]
     story: Story | None = None
 
 
@@ -99,21 +115,29 @@ def explain_membership(
     definition = definitions.of(segment)
     columns = sorted(compared_columns(definition))
     derivations = {column: definitions.behind(column) for column in columns}
-    return _verdict(session, definition, contact, segment, derivations)
+    now = standing(session, definitions, segment)
+    return _verdict(session, definition, contact, segment, derivations, now)
 
 
 def explain_contact(session: Session, graph: Graph, definitions: Definitions, contact: str) -> Card:
     """Where a contact stands, and what she nearly is."""
     stays = _stays(session, contact, "true")
-    last = session.rows("select max(as_of) from segments.evaluations")[0][0]
     held = {stay.name for stay in stays if stay.until is None}
-    evaluated = {
-        row[0] for row in session.rows("select distinct segment from segments.evaluations")
-    }
-    missed = {name: definitions.of(name) for name in graph.segments if name in evaluated - held}
+    evaluated: dict[str, datetime] = dict(
+        session.rows("select segment, max(as_of) from segments.evaluations group by segment")
+    )
+    if not evaluated:
+        raise WorkspaceError("no segment was evaluated yet", hint="segflow run")
+    last = max(evaluated.values())
+    others = (name for name in graph.segments if name in evaluated.keys() - held)
+    missed = {name: definitions.of(name) for name in others}
     near = _one_clause_short(session, missed, contact, last)
-    verdicts = tuple(_verdict(session, missed[name], contact, name, {}) for name in near)
-    return Card(contact, last, _stages(session, graph, contact), stays, verdicts)
+    verdicts = tuple(
+        _verdict(session, missed[name], contact, name, {}, standing(session, definitions, name))
+        for name in near
+    )
+    kept = {name: why for name, why in _kept(session).items() if name in held or name in near}
+    return Card(contact, last, _stages(session, graph, contact), stays, verdicts, kept)
 
 
 def check_segment(graph: Graph, name: str) -> None:
@@ -126,18 +150,28 @@ def check_segment(graph: Graph, name: str) -> None:
 # ── facts ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def last_evaluated(session: Session, segment: str) -> datetime:
-    """The moment of a segment's last evaluation.
+def standing(session: Session, definitions: Definitions, segment: str) -> Standing:
+    """What a segment's members are of.
 
     Raises:
-        WorkspaceError: it never was.
+        WorkspaceError: it was never evaluated.
     """
-    moment: datetime | None = session.rows(
-        f"select max(as_of) from segments.evaluations where segment = {literal(segment)}"
-    )[0][0]
-    if moment is None:
+    rows = session.rows(
+        "select as_of, fingerprint from segments.evaluations"
+        f" where segment = {literal(segment)} order by as_of desc limit 1"
+    )
+    if not rows:
         raise WorkspaceError(f"`{segment}` was never evaluated", hint="segflow run")
-    return moment
+    as_of, evaluated = rows[0]
+    is_edited = evaluated != definitions.fingerprint(segment)
+    return Standing(as_of, _kept(session).get(segment), is_edited)
+
+
+def _kept(session: Session) -> dict[str, str]:
+    """Why segments, by name, stayed as they were in the last run that wanted to evaluate them."""
+    found = journal.statuses(session).values()
+    kept = [s for s in found if s.kind == "segment" and s.state == "kept"]
+    return {status.node.rpartition(".")[2]: status.reason for status in kept}
 
 
 def _stays(session: Session, contact: str, condition: str) -> tuple[Stay, ...]:
@@ -168,13 +202,13 @@ def _verdict(
     contact: str,
     segment: str,
     derivations: dict[str, Derivation],
+    now: Standing,
 ) -> Verdict:
-    as_of = last_evaluated(session, segment)
     stays = _stays(session, contact, f"segment = {literal(segment)}")
-    clauses = judge(session, definition, derivations, contact, as_of)
+    clauses = judge(session, definition, derivations, contact, now.as_of)
     is_in = any(stay.until is None for stay in stays)
     agrees = is_in is all(clause.verdict is True for clause in clauses)
-    return Verdict(contact, segment, is_in, as_of, stays, clauses, agrees)
+    return Verdict(contact, segment, is_in, now, stays, clauses, agrees)
 
 
 def _one_clause_short(

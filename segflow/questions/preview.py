@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segflow.audiences.audiences import SCHEMA, key_and_columns, relation_of
-from segflow.build.evaluation import members_table
+from segflow.build.materializations import members_table
 from segflow.compile.relations import literal, quoted
 from segflow.engines.base import Session
 from segflow.project.nodes import Audience
@@ -72,8 +72,13 @@ class AudiencePreview:
         return bool(self.adds or self.changes or self.removes)
 
 
-def keep_members(session: Session, query: str, renamed: Mapping[str, str], path: Path) -> None:
-    """Put `query` (segment, contact_id) aside, former names of segments as those of now."""
+def keep_members(session: Session, query: str, renamed: Mapping[str, str], folder: Path) -> None:
+    """Put `query` (segment, contact_id) aside, former names of segments as those of now.
+
+    What lies in the folder already stays beside it.
+    """
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{len(list(folder.iterdir()))}.parquet"
     cases = "".join(f" when {literal(old)} then {literal(new)}" for old, new in renamed.items())
     name = f"case segment{cases} else segment end" if renamed else "segment"
     session.export(f"select {name} as segment, contact_id from ({query})", path, "parquet")
@@ -116,11 +121,11 @@ def compare_segments(
         time: those of the old definitions at the moment of now; None where they are those of now.
         blind: segments that the old definitions could not be evaluated for: they keep theirs.
     """
-    old = _parquet(before)
+    old = _parquet(before / "*")
     kept = f"select * from {old} where segment in ({', '.join(map(literal, blind)) or 'null'})"
     states = [f"select * from {old}"]
     for path in (data, time):
-        asked = f"select * from {_parquet(path)} union all {kept}" if path else None
+        asked = f"select * from {_parquet(path / '*')} union all {kept}" if path else None
         states.append(asked or published_members(session))
     states.append(published_members(session))
     tagged = " union all ".join(f"select *, {n} as state from ({q})" for n, q in enumerate(states))
@@ -158,7 +163,7 @@ def examples(
     listed = ", ".join(f"cast({quoted(name)} as varchar)" for name in names)
     rows = session.rows(
         f"select distinct {listed} from {table} where cast(contact_id as varchar) not in"
-        f" (select contact_id from {_parquet(before)} where segment = {literal(segment)})"
+        f" (select contact_id from {_parquet(before / '*')} where segment = {literal(segment)})"
         f" order by all limit {count}"
     )
     shown = (

@@ -1,16 +1,15 @@
 """A segment in; what each of its clauses does, what it overlaps with, and who is in it, out."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from segflow.audiences.clauses import Count, count_clauses
-from segflow.compile.definitions import Definition
+from segflow.compile.definitions import Definitions
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.relations import literal, quoted
 from segflow.engines.base import Session
 from segflow.errors import ProjectError, did_you_mean
 from segflow.project.nodes import Persona
-from segflow.questions.explain import identifiers, last_evaluated
+from segflow.questions.explain import Standing, identifiers, standing
 
 _SHOWN = 10
 # A column with more values than this does not tell kinds of contacts apart.
@@ -58,7 +57,7 @@ class Profile:
 
     segment: str
     description: str
-    as_of: datetime
+    standing: Standing
     everyone: int
     members: int
     clauses: tuple[Count, ...]
@@ -77,10 +76,10 @@ def persona_of(graph: Graph, name: str) -> Persona:
 
 
 def explain_segment(
-    session: Session, graph: Graph, definition: Definition, segment: str
+    session: Session, graph: Graph, definitions: Definitions, segment: str
 ) -> Profile:
     """The funnel, the overlaps and the profile of a segment."""
-    as_of = last_evaluated(session, segment)
+    now = standing(session, definitions, segment)
     contacts = str(graph.relations[str(graph.find(CONTACTS))])
     session.execute(
         "create or replace temp table members as"
@@ -91,10 +90,10 @@ def explain_segment(
     return Profile(
         segment,
         graph.segments[segment].model.description,
-        as_of,
+        now,
         everyone,
         members,
-        count_clauses(session, definition, as_of),
+        count_clauses(session, definitions.of(segment), now.as_of),
         _overlaps(session, segment),
         _values(session, graph, contacts) if members else (),
         _medians(session, contacts) if members else (),

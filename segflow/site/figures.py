@@ -203,7 +203,7 @@ def _profiles(session: Session, graph: Graph, compilation: Compilation) -> dict[
     for name in graph.segments:
         # What was edited since the run may ask for what is not there yet.
         with suppress(EngineError, WorkspaceError):
-            profile = explain_segment(session, graph, definitions.of(name), name)
+            profile = explain_segment(session, graph, definitions, name)
             shown = profile if profile.members >= FEW else replace(profile, values=(), medians=())
             values = (v for v in shown.values if round(v.everyone * profile.everyone) >= FEW)
             numbers = (m for m in shown.medians if not m.column.lower().endswith("_id"))

@@ -1,6 +1,6 @@
 """What a template may name, as in dbt: `ref`, `source`, `config`, `var`, `this`, `as_of`, …
 
-`names_of` makes the names for one node. Whatever a template asks for is noted in a `Record`; what
+`names_of` makes the names for one node. Whatever a template asks for is noted in its `Facts`; what
 it asks of the database goes to a `Catalog`, or is noted as asked where there is none yet.
 """
 
@@ -8,6 +8,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -39,55 +40,36 @@ class Catalog(Protocol):
         ...
 
 
-class Facts(Struct, frozen=True):
-    """What parsing found out about one template.
+class Facts(Struct):
+    """What a template says of itself, noted while it renders.
 
     `asks` names what it wants of the database; `env` has a digest of each variable it read;
     `warnings` are for whoever runs the command.
     """
 
     config: dict[str, Any] = {}
-    refs: tuple[tuple[str | None, str], ...] = ()
-    sources: tuple[tuple[str, str], ...] = ()
-    asks: tuple[str, ...] = ()
+    refs: list[tuple[str | None, str]] = []
+    sources: list[tuple[str, str]] = []
+    asks: list[str] = []
     env: dict[str, str] = {}
-    warnings: tuple[str, ...] = ()
-
-
-class Record(Struct):
-    """Collects facts while a template renders."""
-
-    config: dict[str, Any] = {}
-    refs: dict[tuple[str | None, str], None] = {}
-    sources: dict[tuple[str, str], None] = {}
-    asks: dict[str, None] = {}
-    env: dict[str, str] = {}
-    warnings: dict[str, None] = {}
-
-    def facts(self) -> Facts:
-        return Facts(
-            self.config,
-            tuple(self.refs),
-            tuple(self.sources),
-            tuple(self.asks),
-            self.env,
-            tuple(self.warnings),
-        )
+    warnings: list[str] = []
 
 
 class Scope(Struct, frozen=True):
-    """What surrounds the template of one node.
+    """The template of one node, the `text` in `path`, and what surrounds it.
 
     `ref` and `source` turn names into relations; `this` is the node's own relation; `config` is
     what folders and YAML say, `shape` what `config(…)` may say. `variables` and `macros` replace
     those of the project in unit tests.
     """
 
+    text: str
+    path: Path
     ref: Callable[[str | None, str], Relation]
     source: Callable[[str, str], Relation]
     this: Relation
     name: str
-    config: dict[str, Any]
+    config: dict[str, Any] = {}
     shape: type[Struct] = ModelConfig
     variables: dict[str, Any] = {}
     macros: dict[str, Any] = {}
@@ -101,100 +83,52 @@ def digest(value: str | None) -> str:
     return "unset" if value is None else hashlib.sha256(value.encode()).hexdigest()[:16]
 
 
-def names_of(project: Project, library: Library, scope: Scope, record: Record) -> Names:
+def names_of(project: Project, library: Library, scope: Scope, facts: Facts) -> Names:
     """Everything the template of one node may name."""
-    asked = _Asked(scope, record)
+    asked = _Asked(scope, facts)
+    target = project.target
     own: dict[str, Any] = {
-        "ref": _ref(scope, record),
-        "source": _source(scope, record),
-        "config": _Config(scope, record),
-        "var": _var({**project.vars, **scope.variables}),
-        "env_var": _env_var(project, record),
+        **_relations(scope, facts),
+        "config": _Config(scope, facts),
+        **_values(project, scope, facts),
         "as_of": lambda: AS_OF,
         "this": scope.this,
         "model": {"name": scope.name, "alias": scope.this.identifier, "schema": scope.this.schema},
-        "target": _target(project),
+        "target": {"name": target.name, "type": target.properties.type, "schema": "main"},
         "project_name": project.name,
         "is_incremental": asked.is_incremental,
         "run_query": asked.run_query,
-        "exceptions": _Exceptions(scope, record),
+        "exceptions": _Exceptions(scope, facts),
         "log": _log(scope),
         "return": _return,
         "tojson": json.dumps,
         "fromjson": json.loads,
     }
-    return _NamesThatNotice(own, library, scope.macros, asked)
+    # Reading `execute` counts as asking.
+    names = Names(own, library, scope.macros, lambda: asked.catalog("execute") is not None)
+    names["adapter"] = _Adapter(names, asked)
+    return names
 
 
-class _NamesThatNotice(Names):
-    """`execute` tells a template whether it may ask the database: reading it counts as asking."""
-
-    def __init__(
-        self, own: dict[str, Any], library: Library, macros: dict[str, Any], asked: "_Asked"
-    ):
-        super().__init__(own, library, macros)
-        self._asked = asked
-        self["adapter"] = _Adapter(self, asked)
-
-    def __contains__(self, name: object) -> bool:
-        return name == "execute" or super().__contains__(name)
-
-    def __missing__(self, name: str) -> Any:
-        if name == "execute":
-            return self._asked.catalog("execute") is not None
-        return super().__missing__(name)
-
-
-def _ref(scope: Scope, record: Record) -> Callable[..., Relation]:
+def _relations(scope: Scope, facts: Facts) -> dict[str, Any]:
     def ref(*args: str, **_: Any) -> Relation:
         if len(args) not in (1, 2) or not all(isinstance(arg, str) for arg in args):
             raise ProjectError("`ref` takes the name of a model, or of a package and a model")
         package = args[0] if len(args) == 2 else None
-        name = args[-1]
-        record.refs[(package, name)] = None
-        return scope.ref(package, name)
+        facts.refs.append((package, args[-1]))
+        return scope.ref(package, args[-1])
 
-    return ref
-
-
-def _source(scope: Scope, record: Record) -> Callable[..., Relation]:
     def source(*args: str) -> Relation:
         if len(args) != 2 or not all(isinstance(arg, str) for arg in args):
             raise ProjectError("`source` takes the names of a source and of a table in it")
-        record.sources[(args[0], args[1])] = None
+        facts.sources.append((args[0], args[1]))
         return scope.source(*args)
 
-    return source
+    return {"ref": ref, "source": source}
 
 
-class _Config:
-    """`{{ config(materialized='table') }}`, and `config.get('materialized')`."""
-
-    def __init__(self, scope: Scope, record: Record):
-        self._scope, self._record = scope, record
-
-    def __call__(self, *args: dict[str, Any], **kwargs: Any) -> str:
-        for layer in (*args, kwargs):
-            try:
-                documents.convert(layer, self._scope.shape)
-            except documents.Mismatch as error:
-                key = error.message.replace("unknown key", "unknown config key")
-                raise ProjectError(key, hint=error.hint) from None
-            kept = msgspec.msgpack.encode(layer, enc_hook=str)
-            self._record.config = merge(self._record.config, msgspec.msgpack.decode(kept))
-        return ""
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return {**self._scope.config, **self._record.config}.get(name, default)
-
-    def require(self, name: str) -> Any:
-        value = self.get(name)
-        if value is None:
-            raise ProjectError(f"the config `{name}` is required here")
-        return value
-
-
-def _var(variables: dict[str, Any]) -> Callable[..., Any]:
+def _values(project: Project, scope: Scope, facts: Facts) -> dict[str, Any]:
+    variables = {**project.vars, **scope.variables}
     nothing = object()
 
     def var(name: str, default: Any = nothing) -> Any:
@@ -204,23 +138,14 @@ def _var(variables: dict[str, Any]) -> Callable[..., Any]:
         # A template that appends to a list must not change it for the next one.
         return copy.deepcopy(found)
 
-    return var
-
-
-def _env_var(project: Project, record: Record) -> Callable[..., str]:
     def env_var(name: str, default: str | None = None) -> str:
         found = project.environment.get(name)
-        record.env[name] = digest(found)
+        facts.env[name] = digest(found)
         if found is None and default is None:
             raise missing_variable(name, None)
         return found if found is not None else str(default)
 
-    return env_var
-
-
-def _target(project: Project) -> dict[str, Any]:
-    target = project.target
-    return {"name": target.name, "type": target.properties.type, "schema": "main"}
+    return {"var": var, "env_var": env_var}
 
 
 def _log(scope: Scope) -> Callable[..., str]:
@@ -235,19 +160,46 @@ def _return(value: Any = None) -> None:
     raise MacroReturn(value)
 
 
+class _Config:
+    """`{{ config(materialized='table') }}`, and `config.get('materialized')`."""
+
+    def __init__(self, scope: Scope, facts: Facts):
+        self._scope, self._facts = scope, facts
+
+    def __call__(self, *args: dict[str, Any], **kwargs: Any) -> str:
+        for layer in (*args, kwargs):
+            try:
+                documents.convert(layer, self._scope.shape)
+            except documents.Mismatch as error:
+                key = error.message.replace("unknown key", "unknown config key")
+                raise ProjectError(key, hint=error.hint) from None
+            kept = msgspec.msgpack.encode(layer, enc_hook=str)
+            self._facts.config = merge(self._facts.config, msgspec.msgpack.decode(kept))
+        return ""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return {**self._scope.config, **self._facts.config}.get(name, default)
+
+    def require(self, name: str) -> Any:
+        value = self.get(name)
+        if value is None:
+            raise ProjectError(f"the config `{name}` is required here")
+        return value
+
+
 class _Asked:
     """The questions that only a database can answer."""
 
-    def __init__(self, scope: Scope, record: Record):
-        self._scope, self._record = scope, record
+    def __init__(self, scope: Scope, facts: Facts):
+        self._scope, self._facts = scope, facts
 
     def catalog(self, question: str) -> Catalog | None:
-        self._record.asks[question] = None
+        self._facts.asks.append(question)
         return self._scope.catalog
 
     def is_incremental(self) -> bool:
         if self._scope.is_incremental is None:
-            self._record.asks["is_incremental"] = None
+            self._facts.asks.append("is_incremental")
         return bool(self._scope.is_incremental)
 
     def run_query(self, sql: Any) -> "Table":
@@ -256,14 +208,15 @@ class _Asked:
 
 
 class _Exceptions:
-    def __init__(self, scope: Scope, record: Record):
-        self._scope, self._record = scope, record
+    def __init__(self, scope: Scope, facts: Facts):
+        self._scope, self._facts = scope, facts
 
     def raise_compiler_error(self, message: Any) -> None:
         raise ProjectError(str(message))
 
     def warn(self, message: Any) -> str:
-        self._record.warnings[str(message)] = None
+        if str(message) not in self._facts.warnings:
+            self._facts.warnings.append(str(message))
         self._scope.log(f"warning: {message}")
         return ""
 
@@ -323,11 +276,8 @@ class Table:
     """The result of `run_query`: `columns` with `values()`, and `rows`."""
 
     def __init__(self, names: list[str], rows: list[tuple[Any, ...]]):
-        self.column_names = names
-        self.rows = rows
-        self.columns = [
-            ColumnValues(name, [row[index] for row in rows]) for index, name in enumerate(names)
-        ]
+        self.column_names, self.rows = names, rows
+        self.columns = [ColumnValues(n, [row[i] for row in rows]) for i, n in enumerate(names)]
 
     def __len__(self) -> int:
         return len(self.rows)
