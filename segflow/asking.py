@@ -30,6 +30,7 @@ from segflow.questions.matrix import Matrix, message_matrix
 from segflow.questions.profile import Profile, explain_segment, persona_of
 from segflow.questions.story import Story, tell
 from segflow.report import Options
+from segflow.site import figures
 
 # How many days there are between two moments of a backtest.
 _DAYS = {"1d": 1, "1w": 7}
@@ -130,6 +131,19 @@ def outcomes(compiled: Compiled) -> list[dict[str, Any]]:
             raise WorkspaceError("no message was decided on yet", hint="segflow run")
         names, rows = session.query("select * from segments.outcomes")
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def write_pages(compiled: Compiled, folder: Path) -> int:
+    """Write what was last published as static pages; how many there are."""
+    # Only this command needs what renders them.
+    from segflow.site import pages
+
+    graph, compilation = compiled.graph, compiled.compilation
+    with published(open_engine(compiled.project)) as session:
+        found = figures.read(session, graph, compilation)
+    files = pages.render(graph, compilation, found)
+    pages.publish(folder, files)
+    return sum(name.endswith(".html") for name in files)
 
 
 @dataclass(frozen=True)

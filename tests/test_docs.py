@@ -272,6 +272,8 @@ def test_the_wheel_brings_the_starter(tmp_path: Path) -> None:
         packed = {f"segflow/starter/{path.relative_to(ROOT).as_posix()}" for path in own}
         assert packed
         assert packed <= names
+    templates = {path.name for path in (ROOT / "segflow/site/templates").iterdir()}
+    assert {f"segflow/site/templates/{name}" for name in templates} <= names
     assert "segflow/starter/segflow.yml" in names
 
     site = tmp_path / "site"
@@ -284,6 +286,8 @@ def test_the_wheel_brings_the_starter(tmp_path: Path) -> None:
     call([*installed, "init", "acme"], tmp_path)
     call([*installed, "run", "--quiet"], tmp_path / "acme")
     assert (tmp_path / "acme/exports/email_tool/trial_mails.csv").is_file()
+    call([*installed, "docs", "--quiet"], tmp_path / "acme")
+    assert (tmp_path / "acme/target/docs/index.html").is_file()
 
 
 def call(words: list[str], folder: Path) -> None:

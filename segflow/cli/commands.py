@@ -217,6 +217,16 @@ def matrix(invocation: Invocation) -> int:
     return invocation.answer(shown, vars(made))
 
 
+@command("docs", *_EVERY)
+def docs(invocation: Invocation) -> int:
+    """Write a page for every segment, persona, message and audience to target/docs."""
+    compiled = invocation.compiled()
+    folder = compiled.project.target_path / "docs"
+    count = asking.write_pages(compiled, folder)
+    invocation.say(f"{count} pages: {folder / 'index.html'}")
+    return invocation.answer((), {"pages": count, "path": str(folder / "index.html")})
+
+
 @command("debug", *_EVERY)
 def debug(invocation: Invocation) -> int:
     """Check that everything is in place, and what is empty."""
