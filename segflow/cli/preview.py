@@ -147,8 +147,8 @@ def _title(made: Preview) -> str:
     ][:2]
     more = sum(m.had_nothing for m in made.messages)
     other = sum(m.gained - m.had_nothing for m in made.messages)
-    said += [f"**{more:,} more get a message**"] if more else []
-    said += [f"**{other:,} get another one**"] if other else []
+    said += [f"**{more:,} more get{'s' if more == 1 else ''} a message**"] if more else []
+    said += [f"**{other:,} get{'s' if other == 1 else ''} another one**"] if other else []
     changed = sum(a.moves for a in made.audiences)
     if said or changed:
         verb = "changes" if changed == 1 else "change"
