@@ -19,7 +19,7 @@ from segflow.compile.relations import literal, timestamp
 from segflow.engines.base import Session
 from segflow.errors import WorkspaceError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _TABLES = """
 create schema if not exists segflow;
@@ -93,20 +93,29 @@ def prepare(session: Session) -> None:
     """Make segflow's own tables where they are missing.
 
     Raises:
-        WorkspaceError: a newer segflow wrote this database.
+        WorkspaceError: another version of segflow wrote this database.
     """
+    if session.relation_type("segflow", "schema_version"):
+        _check_version(session)
     for statement in _TABLES.split(";"):
         if statement.strip():
             session.execute(statement)
-    found = session.rows("select max(version) from segflow.schema_version")[0][0]
-    if found is None:
+    if not session.rows("select 1 from segflow.schema_version"):
         session.execute(f"insert into segflow.schema_version values ({SCHEMA_VERSION})")
-    elif found > SCHEMA_VERSION:
-        raise WorkspaceError(
-            f"the database was written by a newer segflow (its schema is {found}, this one knows"
-            f" {SCHEMA_VERSION})",
-            hint="update segflow: pip install --upgrade segflow",
-        )
+
+
+def _check_version(session: Session) -> None:
+    found = session.rows("select max(version) from segflow.schema_version")[0][0]
+    if found is None or found == SCHEMA_VERSION:
+        return
+    age, hint = "newer", "update segflow: pip install --upgrade segflow"
+    if found < SCHEMA_VERSION:
+        age, hint = "trial", "nothing was released with it: name another path, or remove the file"
+    raise WorkspaceError(
+        f"the database was written by a {age} version of segflow (its schema is {found}, this one"
+        f" knows {SCHEMA_VERSION})",
+        hint=hint,
+    )
 
 
 def next_run(session: Session) -> int:

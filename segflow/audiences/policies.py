@@ -41,11 +41,13 @@ Holds = Callable[[Question], str | None]
 class Policy:
     """A reason to hold a candidate.
 
-    `holds` gives SQL with the detail to keep where the candidate is held, else null. `says` is the
-    sentence for people: `{detail}` stands for what was kept.
+    `holds` gives SQL with the detail to keep where the candidate is held, else null. `counted` is
+    what stands beside a number of such candidates, `says` the sentence for people, in which
+    `{detail}` is what was kept.
     """
 
     reason: str
+    counted: str
     says: str
     holds: Holds | None = None
 
@@ -133,26 +135,56 @@ def _cap(cap: FrequencyCap) -> str:
 
 
 POLICIES = (
-    Policy("held_back", "waits for {detail}, which is not up to date", _held_back),
-    Policy("inactive", "runs {detail}", _inactive),
-    Policy("excluded", "is in {detail}, which the message leaves out", _excluded),
-    Policy("unknown_contact", "is none of our contacts", _unknown),
-    Policy("no_address", "has no {detail}", _permission("no_address", lambda q: q.channel.address)),
-    Policy("unreachable", "is not to be reached there", _permission("unreachable", lambda _: "")),
-    Policy("suppressed", "is in {detail}, and gets none", _permission("suppressed", _suppressing)),
+    Policy(
+        "held_back",
+        "wait for what is late or failed",
+        "waits for {detail}, which is not up to date",
+        _held_back,
+    ),
+    Policy("inactive", "not on its days", "runs {detail}", _inactive),
+    Policy("excluded", "excluded", "is in {detail}, which the message leaves out", _excluded),
+    Policy("unknown_contact", "not in contacts", "is none of our contacts", _unknown),
+    Policy(
+        "no_address",
+        "no address",
+        "has no {detail}",
+        _permission("no_address", lambda q: q.channel.address),
+    ),
+    Policy(
+        "unreachable",
+        "unreachable",
+        "is not to be reached there",
+        _permission("unreachable", lambda _: ""),
+    ),
+    Policy(
+        "suppressed",
+        "suppressed",
+        "is in {detail}, and gets none",
+        _permission("suppressed", _suppressing),
+    ),
     Policy(
         "no_consent",
+        "no consent",
         "has not agreed to {detail}, or refused it",
         _permission("no_consent", lambda q: q.purpose.name),
     ),
-    Policy("already_live", "has had it since {detail}", _already_live),
-    Policy("no_payload", "there is no value for {detail}", _no_payload),
-    Policy("cooldown", "waits {detail}", _cooldown),
-    Policy("after", "gets it no sooner than {detail}", _after),
-    Policy("frequency_cap", "has had {detail}", _frequency_cap),
-    Policy("preferred_channel", "gets it by {detail}"),
-    Policy("lost", "{detail}"),
-    Policy("limit", "is over the limit: {detail}", _over_max_per_contact),
-    Policy("control_group", "is in the control group"),
-    Policy("holdout", "is held out to see what the message does: {detail}"),
+    Policy("already_live", "already live", "has had it since {detail}", _already_live),
+    Policy("no_payload", "no payload value", "there is no value for {detail}", _no_payload),
+    Policy("cooldown", "in cooldown", "waits {detail}", _cooldown),
+    Policy("after", "too soon after another", "gets it no sooner than {detail}", _after),
+    Policy("frequency_cap", "frequency cap", "has had {detail}", _frequency_cap),
+    Policy("preferred_channel", "on a preferred channel", "gets it by {detail}"),
+    Policy("lost", "get another message", "{detail}"),
+    Policy(
+        "limit", "over the message's limit", "is over the limit: {detail}", _over_max_per_contact
+    ),
+    Policy("control_group", "control group", "is in the control group"),
+    Policy(
+        "holdout", "held out of the message", "is held out to see what the message does: {detail}"
+    ),
 )
+# What stands beside a number of candidates, by reason; the last two are of audiences alone.
+COUNTED = {policy.reason: policy.counted for policy in POLICIES} | {
+    "no_key": "no key",
+    "same_key": "share a key with another",
+}

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from segflow import __version__
 from segflow.audiences.audiences import Built
+from segflow.audiences.policies import COUNTED
 from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, Step
 from segflow.build.runner import Watch
@@ -31,27 +32,6 @@ _SHOWN_HELD = 6
 _SHOWN_WARNINGS = 5
 _MINUS = "\N{MINUS SIGN}"
 _NONE = "\N{EN DASH}"
-
-_REASONS = {
-    "excluded": "excluded",
-    "no_address": "no address",
-    "unreachable": "unreachable",
-    "suppressed": "suppressed",
-    "no_consent": "no consent",
-    "unknown_contact": "not in contacts",
-    "no_key": "no key",
-    "same_key": "share a key with another",
-    "held_back": "wait for what is late or failed",
-    "inactive": "not in its days",
-    "already_live": "already live",
-    "no_payload": "no payload value",
-    "cooldown": "in cooldown",
-    "after": "too soon after another",
-    "frequency_cap": "frequency cap",
-    "preferred_channel": "get it on a preferred channel",
-    "lost": "get another message",
-    "limit": "over the message's limit",
-}
 
 
 class Screen:
@@ -226,7 +206,7 @@ def _messages(report: Report) -> Iterator[str]:
         f"Messages  {decided.candidates:,} candidates:  {decided.sent:,} sent ·"
         f" {decided.held_out:,} held out · {held:,} held"
     )
-    reasons = [f"{count:,} {_REASONS.get(name, name)}" for name, count in decided.held.items()]
+    reasons = [f"{count:,} {COUNTED.get(name, name)}" for name, count in decided.held.items()]
     for start in range(0, len(reasons), 4):
         heading = "why held" if start == 0 else ""
         yield f"  {heading:<10}{' · '.join(reasons[start : start + 4])}"
@@ -258,7 +238,7 @@ def _why(built: Built) -> str:
     """Why an audience has fewer rows than its segments have members."""
     if not built.candidates:
         return "its segments have no members"
-    reasons = [f"{count:,} {_REASONS.get(name, name)}" for name, count in built.held.items()]
+    reasons = [f"{count:,} {COUNTED.get(name, name)}" for name, count in built.held.items()]
     return f"of {built.candidates:,} members: {', '.join(reasons)}"
 
 

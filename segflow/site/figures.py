@@ -107,7 +107,7 @@ def read(session: Session, graph: Graph, compilation: Compilation) -> Figures:
         ask.by("persona", "segments.user_types", _PERSONAS),
         _stages(ask),
         _flows(ask, run),
-        ask.by("goal", "segments.decisions", _CELLS),
+        ask.by("goal", "segments.message_matrix", _CELLS),
         ask.by("message", "segments.decision_counts", _REASONS),
         ask.by("message", "segments.decision_counts", _DECIDED),
         ask.by("message", "segments.next_message", _LIVE),
@@ -130,12 +130,8 @@ from segments.user_types where persona is not null
 group by all order by persona, contacts desc, stage
 """
 _CELLS = """
-with eligible as (select distinct goal, contact_id from segments.decisions),
-live as (select distinct goal, contact_id from segments.next_message)
-select goal, stage, count(eligible.contact_id) as eligible, count(live.contact_id) as live
-from eligible full join live using (goal, contact_id)
-inner join segments.user_types using (contact_id)
-group by all order by goal, stage
+select goal, user_type as stage, eligible, live from segments.message_matrix
+where dimension = 'stage' and eligible > 0 order by goal, stage
 """
 _REASONS = """
 with counts as (

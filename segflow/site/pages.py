@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from segflow import __version__
+from segflow.audiences.policies import COUNTED
 from segflow.compile.compiler import Compilation
 from segflow.compile.graph import Graph
 from segflow.compile.relations import AS_OF
@@ -21,22 +22,6 @@ from segflow.site.figures import MOVED_DAYS, Figures
 
 _UNITS = {"m": "minute", "h": "hour", "d": "day"}
 _GRAIN = re.compile(r"\s*One row per [^.]*\.\s*$")
-_REASONS = {
-    "already_live": "has it already",
-    "after": "too soon after another message",
-    "control_group": "held out: control group",
-    "cooldown": "in cooldown",
-    "excluded": "in a segment that is left out",
-    "frequency_cap": "had enough messages lately",
-    "held_back": "waits for data that is late",
-    "holdout": "held out: to see what the message does",
-    "inactive": "the message does not run now",
-    "limit": "over the message's limit",
-    "lost": "gets a more important message",
-    "no_payload": "a value for the template is missing",
-    "preferred_channel": "gets it on another channel",
-    "suppressed": "in a segment the channel leaves out",
-}
 
 
 def render(graph: Graph, compilation: Compilation, figures: Figures) -> dict[str, str]:
@@ -115,7 +100,7 @@ def _environment(scrub: Callable[[str], str]) -> Environment:
         "day": _day,
         "span": _span,
         "prose": lambda text: _GRAIN.sub("", text).strip(),
-        "reason": lambda name: _REASONS.get(name, name.replace("_", " ")),
+        "reason": lambda name: COUNTED.get(name, name.replace("_", " ")),
         "initials": _initials,
     }
     return jinja
