@@ -81,6 +81,7 @@ def last_built(compiled: Compiled, engine: Engine, folder: Path) -> Base | None:
         return None
     try:
         with engine.session() as session:
+            journal.check_version(session)
             run, kept = journal.last_run(session), journal.kept_projects(session)
             moments = {n: s.as_of for n, s in journal.statuses(session).items() if s.as_of}
     finally:

@@ -95,8 +95,7 @@ def prepare(session: Session) -> None:
     Raises:
         WorkspaceError: another version of segflow wrote this database.
     """
-    if session.relation_type("segflow", "schema_version"):
-        _check_version(session)
+    check_version(session)
     for statement in _TABLES.split(";"):
         if statement.strip():
             session.execute(statement)
@@ -104,7 +103,10 @@ def prepare(session: Session) -> None:
         session.execute(f"insert into segflow.schema_version values ({SCHEMA_VERSION})")
 
 
-def _check_version(session: Session) -> None:
+def check_version(session: Session) -> None:
+    """Refuse a database that another version of segflow wrote; raises WorkspaceError."""
+    if not session.relation_type("segflow", "schema_version"):
+        return
     found = session.rows("select max(version) from segflow.schema_version")[0][0]
     if found is None or found == SCHEMA_VERSION:
         return

@@ -150,7 +150,7 @@ def test_a_newer_segflow_wrote_it(project: MakeProject) -> None:
     published = made.database.read_bytes()
     outcome = made.segflow("run")
     assert outcome.code == 2
-    assert "written by a newer segflow (its schema is 99, this one knows" in outcome.err
+    assert "written by a newer version of segflow (its schema is 99, this one knows" in outcome.err
     assert made.database.read_bytes() == published and left_overs(made) == []
 
 

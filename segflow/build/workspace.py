@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from segflow import journal
 from segflow.engines.base import Engine, Session
 from segflow.errors import ProjectError, WorkspaceError, did_you_mean
 from segflow.project import documents
@@ -50,6 +51,7 @@ def published(engine: Engine) -> Iterator[Session]:
         raise WorkspaceError(f"there is no {engine.location} yet", hint="segflow run")
     try:
         with engine.session() as session:
+            journal.check_version(session)
             yield session
     finally:
         engine.discard_run()
