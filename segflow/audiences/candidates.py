@@ -21,6 +21,7 @@ from segflow.errors import StepError
 from segflow.project.nodes import Channel, FrequencyCap, Message, Purpose
 
 CANDIDATES = f"{SCRATCH}.candidates"
+_WAITING = Purpose(name="", package="", path="", basis="contract")
 _ZONES, _OWN = f"{SCRATCH}.zones", f"{SCRATCH}.own_past"
 
 # Tables by alias, each with the names of its columns in lower case.
@@ -62,11 +63,22 @@ class Candidates:
         """A UTC time by the project's clock."""
         return f"timezone({self.zone}, timezone('UTC', {time}))"
 
-    def rows_of(self, segment: str) -> str:
-        """The table or view of a segment's rows as of now, evidence included."""
-        if segment in self._evaluated:
-            return members_table(segment)
-        return str(self.graph.segments[segment].relation)
+    def standing(self, node: str | None) -> str | None:
+        """The table or view of a node, None where there is none or it was never built."""
+        relation = self.graph.relations.get(str(node))
+        if relation is None or not self.session.relation_type(relation.schema, relation.identifier):
+            return None
+        return str(relation)
+
+    def rows_of(self, segments: Iterable[str]) -> dict[str, str]:
+        """The tables or views of the rows of segments as of now, of those that were ever built."""
+        found = {
+            name: members_table(name)
+            if name in self._evaluated
+            else self.standing(self.graph.segments[name].id)
+            for name in segments
+        }
+        return {name: table for name, table in found.items() if table}
 
     def ask(self, messages: Iterable[Message]) -> None:
         """Fill CANDIDATES; PAST and LIVE say what came before.
@@ -105,10 +117,12 @@ class Candidates:
     def _ask(self, message: Message, channel: Channel, place: int) -> None:
         """Ask all policies of a message's candidates on one channel, in one statement."""
         purpose = self.purposes[message.purpose]
-        people, tables = self._people_of(message, channel, purpose), self._evidence(message)
-        texts = self._payload(message, tables)
         behind = self._behind(message, channel, purpose)
         self.behind[message.name, channel.name] = behind
+        # What waits asks for nothing that may not be there.
+        people = self._people_of(message, channel, _WAITING if behind else purpose)
+        tables = {} if behind else self._evidence(message)
+        texts = {} if behind else self._payload(message, tables)
         caps = tuple(n for n, c in enumerate(channel.frequency_cap) if _counts(c, message))
         missing = [f"case when {text} is null then {literal(k)} end" for k, text in texts.items()]
         asked = Question(
@@ -126,7 +140,8 @@ class Candidates:
         details = "".join(f", {sql} as {by[reason]}" for reason, sql in held.items())
         reasons = " ".join(f"when {c} is not null then {literal(r)}" for r, c in by.items())
         detail = f"coalesce({', '.join(by.values())})"
-        best = message.limit.best_by if message.limit else None
+        best = message.limit.best_by if message.limit and not behind else None
+        rank = self._value(message, best, tables) if best else "null"
         keys, values = ", ".join(map(literal, texts)), ", ".join(texts.values())
         account = "cast(people.account_id as varchar)" if "account_id" in self.columns else "null"
         evidence = "".join(
@@ -138,7 +153,7 @@ class Candidates:
             f" people.{ADDRESS} as address, {account} as account_id, members.segment,"
             f" members.entered_at, {variant_of(message)} as variant,"
             f" {_send_at(message, channel, purpose)} as send_at, people.local_now, people.zone,"
-            f" try_cast({self._value(best, tables) if best else 'null'} as double) as best,"
+            f" try_cast({rank} as double) as best,"
             f" map([{keys}]::varchar[], [{values}]::varchar[]) as payload{details}"
             f" from ({self._members(message)}) as members"
             f" left join {people} as people on members.contact_id = people.contact_id"
@@ -262,17 +277,19 @@ class Candidates:
     def _evidence(self, message: Message) -> _Tables:
         """The tables of the evidence that a message asks for."""
         asked = {column.lower() for column in _asked(message)} - {"contact_id"}
-        tables = {name: self.rows_of(name) for name in message.segments}
+        tables = self.rows_of(message.segments)
         found = {name: (table, set(self.columns_of(table))) for name, table in tables.items()}
         return {quoted(f"evidence of {n}"): (t, c) for n, (t, c) in found.items() if asked & c}
 
-    def _value(self, column: str, tables: _Tables) -> str:
+    def _value(self, message: Message, column: str, tables: _Tables) -> str:
         """A column of the evidence, else of contacts; who a contact is, is never evidence."""
         name = column.lower()
         found = [f"{a}.{quoted(column)}" for a, (_, names) in tables.items() if name in names]
         own = {"contact_id", *(channel.address.lower() for channel in self.channels.values())}
         if name in self.columns and (not found or name in own):
             return f"people.{quoted(column)}"
+        if not found and len(self.rows_of(message.segments)) < len(message.segments):
+            return "null"
         if not found:
             raise StepError(f"neither its segments nor `{CONTACTS}` have a column `{column}`")
         return f"coalesce({', '.join(found)})"
@@ -284,7 +301,7 @@ class Candidates:
 
         def value_of(column: str) -> str:
             is_variant = column == VARIANT and message.variants
-            return variant_of(message) if is_variant else self._value(column, tables)
+            return variant_of(message) if is_variant else self._value(message, column, tables)
 
         return {key: to_sql(text, value_of) for key, text in message.payload.items()}
 

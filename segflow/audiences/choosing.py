@@ -149,8 +149,8 @@ def _told(message: Message) -> str:
 def _with_evidence(candidates: Candidates, message: Message) -> str:
     """Who was chosen, with the evidence of the segment that she is in, as text by column."""
     parts, joins = [], ""
-    for name in message.segments:
-        alias, table = quoted(f"evidence of {name}"), candidates.rows_of(name)
+    for name, table in candidates.rows_of(message.segments).items():
+        alias = quoted(f"evidence of {name}")
         columns = [column for column in candidates.columns_of(table) if column != "contact_id"]
         keys = ", ".join(map(literal, columns))
         values = ", ".join(f"cast({alias}.{quoted(column)} as varchar)" for column in columns)
@@ -159,5 +159,5 @@ def _with_evidence(candidates: Candidates, message: Message) -> str:
         joins += f" left join {table} as {alias} on chosen.contact_id = {alias}.contact_id"
     return (
         "select chosen.message, chosen.channel, chosen.contact_id,"
-        f" case {' '.join(parts)} end from {_CHOSEN} as chosen{joins}"
+        f" {f'case {chr(32).join(parts)} end' if parts else 'null'} from {_CHOSEN} as chosen{joins}"
     )

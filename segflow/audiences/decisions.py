@@ -67,6 +67,7 @@ def decide(
     candidates.ask(messages)
     choose(candidates, messages)
     with session.transaction():
+        exposures.take_back(session, evaluation.as_of)
         _write(candidates, messages, evaluation)
         exposures.write_ends(session, evaluation.as_of)
         exposures.write_next(session, evaluation.as_of, [(m.name, m.priority) for m in messages])
@@ -186,9 +187,9 @@ def _exposed(candidates: Candidates, messages: list[Message], evaluation: Evalua
 def _statements(candidates: Candidates) -> tuple[str, str]:
     """What a contact said that a message relies on, as text, and the join that finds it."""
     node = candidates.graph.find(CONSENTS)
-    if node is None:
+    table = candidates.standing(node)
+    if table is None:
         return "null", ""
-    table = str(candidates.graph.relations[node])
     known = [c for c in ("recorded_at", "source") if c in candidates.columns_of(table)]
     words = ", ".join(("said.purpose", *(f"said.{column}" for column in known)))
     newest = "".join(f", max({column}) as {column}" for column in known)

@@ -51,14 +51,8 @@ def check_clock(session: Session, as_of: datetime) -> None:
 
 
 def take_up(session: Session, graph: Graph, as_of: datetime, merges: str | None) -> None:
-    """Take back what this moment's earlier run decided, and see what stands: PAST and LIVE."""
+    """See what stands, but for what an earlier run of this moment decided: PAST and LIVE."""
     now = timestamp(as_of)
-    for table, column in (("exposures", "as_of"), ("exposure_ends", "ended_at")):
-        if session.rows(f"select 1 from segflow.{table} where {column} >= {now} limit 1"):
-            session.execute(
-                f"create or replace table segflow.{table} as"
-                f" select * from segflow.{table} where {column} < {now}"
-            )
     joined, who = "", "past.contact_id"
     if merges:
         joined = f" left join {merges} as merges on past.contact_id = merges.merged_contact_id"
@@ -66,17 +60,18 @@ def take_up(session: Session, graph: Graph, as_of: datetime, merges: str | None)
     session.execute(
         f"create or replace table {PAST} as select decision_id, {who} as contact_id, account_id,"
         " message, goal, channel, tags, as_of, local_date, is_contract, lasts_until, unit_id,"
-        f" is_control from segflow.exposures as past{joined}"
+        f" is_control from segflow.exposures as past{joined} where as_of < {now}"
     )
     session.execute(
         f"create or replace table {LIVE} as select * from {PAST}"
-        f" anti join segflow.exposure_ends using (decision_id) where lasts_until > {now}"
+        f" anti join (from segflow.exposure_ends where ended_at < {now}) using (decision_id)"
+        f" where lasts_until > {now}"
     )
     session.execute(f"create or replace table {_ENDED} (decision_id varchar, reason varchar)")
     for goal in graph.project.goals:
         called = goal.success and reference(goal.success.model)
-        if called:
-            reached = graph.relations[graph.target(called)]
+        reached = graph.relations[graph.target(called)] if called else None
+        if reached and session.relation_type(reached.schema, reached.identifier):
             end(
                 session,
                 "success",
@@ -98,6 +93,17 @@ def end(session: Session, reason: str | None, query: str) -> None:
     said = f", {literal(reason)}" if reason else ", reason"
     session.execute(f"insert into {_ENDED} select decision_id{said} from ({query})")
     session.execute(f"delete from {LIVE} where decision_id in (select decision_id from {_ENDED})")
+
+
+def take_back(session: Session, as_of: datetime) -> None:
+    """Forget what an earlier run of this moment decided."""
+    now = timestamp(as_of)
+    for table, column in (("exposures", "as_of"), ("exposure_ends", "ended_at")):
+        if session.rows(f"select 1 from segflow.{table} where {column} >= {now} limit 1"):
+            session.execute(
+                f"create or replace table segflow.{table} as"
+                f" select * from segflow.{table} where {column} < {now}"
+            )
 
 
 def write_ends(session: Session, as_of: datetime) -> None:

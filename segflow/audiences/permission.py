@@ -73,7 +73,7 @@ def _people(graph: Graph, channel: Channel, purpose: Purpose, goal: str | None) 
 
 def _statements(graph: Graph, channel: Channel, purpose: Purpose) -> str:
     """One row per contact that said yes or no; a project without consents has nobody who agreed."""
-    consents = graph.find(CONSENTS)
+    consents = graph.relations.get(str(graph.find(CONSENTS)))
     if consents is None:
         return "select null as contact_id, null as is_granted limit 0"
     profiling = f"purpose = {literal(_PROFILING)}"
@@ -82,5 +82,5 @@ def _statements(graph: Graph, channel: Channel, purpose: Purpose) -> str:
     return (
         f"select contact_id, case when bool_or({profiling} and is_granted is not true) then false"
         f" {f'else {granted} ' if channel.needs_consent else ''}end as is_granted"
-        f" from {graph.relations[consents]} where {profiling} or ({asked}) group by contact_id"
+        f" from {consents} where {profiling} or ({asked}) group by contact_id"
     )

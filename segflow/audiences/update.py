@@ -12,7 +12,7 @@ from segflow.audiences.membership import Evaluation, Guarding, Movement
 from segflow.build.materializations import comment
 from segflow.build.plan import Plan
 from segflow.build.steps import Result
-from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.graph import CONSENTS, CONTACTS, Graph
 from segflow.compile.lineage import Stale, all_of, roots_of
 from segflow.compile.relations import interval
 from segflow.engines.base import Session
@@ -62,7 +62,9 @@ def update_audiences(
     if relation is None or not session.relation_type(relation.schema, relation.identifier):
         roots = roots_of(stale.get(str(contacts), all_of(str(contacts))))
         updated.results = [_held(audience, roots, graph) for audience in chosen]
+        updated.results += _messages(graph, plan, dict.fromkeys(plan.messages, roots))
         return updated
+    graph = _as_it_stands(session, graph)
     types = {name.lower(): kind for name, kind in session.columns(f"select * from {relation}")}
     membership.prepare(session, types["contact_id"])
     evaluated = {
@@ -93,7 +95,7 @@ def update_audiences(
     if plan.messages or (plan.is_whole and session.relation_type("segflow", "exposures")):
         moved = [movement.segment for movement in updated.movements]
         updated.decided = decide(session, graph, evaluation, moved, stale, merges)
-        updated.results += _messages(graph, plan, updated.decided)
+        updated.results += _messages(graph, plan, updated.decided.behind)
     user_types.write_user_types(session, graph)
     if updated.decided:
         matrix.write_matrix(session, graph)
@@ -182,12 +184,21 @@ def _audience(
     updated.results.append(replace(_result(audience), rows=built.rows))
 
 
-def _messages(graph: Graph, plan: Plan, decided: Decided) -> list[Result]:
+def _as_it_stands(session: Session, graph: Graph) -> Graph:
+    """Without consents that were never built: then nobody has agreed to anything yet."""
+    consents = graph.find(CONSENTS)
+    relation = graph.relations.get(str(consents))
+    if relation is None or session.relation_type(relation.schema, relation.identifier):
+        return graph
+    return replace(graph, relations={n: r for n, r in graph.relations.items() if n != consents})
+
+
+def _messages(graph: Graph, plan: Plan, waiting: Mapping[str, frozenset[str]]) -> list[Result]:
     """One result per chosen message: decided, or held back because of what it reads."""
     found = []
     for message in graph.project.messages:
         if message.name in plan.messages:
-            behind = decided.behind.get(message.name)
+            behind = waiting.get(message.name)
             result = Result(message.id, "message", message.name, message.name, "success")
             if behind:
                 names = ", ".join(sorted(graph.nodes[root].name for root in behind))
