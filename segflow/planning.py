@@ -30,7 +30,7 @@ from segflow.errors import ProjectError, WorkspaceError
 from segflow.pipeline import Compiled, build_copy, moment_of
 from segflow.project.nodes import ColumnProperties
 from segflow.questions import preview
-from segflow.questions.preview import AudiencePreview, MessagePreview, SegmentPreview
+from segflow.questions.preview import AudiencePreview, MessagePreview, Moved, SegmentPreview
 from segflow.report import Options, Report
 
 
@@ -293,12 +293,20 @@ def _judged(made: Preview, compiled: Compiled, options: Options) -> Preview:
     segments = [
         replace(
             found,
-            because=roots.get(ids.get(found.segment, ""), ()),
+            because=roots.get(ids.get(found.segment, ""), ())
+            if found.causes["definition"] != Moved()
+            else (),
             guard=guards.get(found.segment),
             held=held.get(found.segment),
         )
         for found in made.segments
     ]
+    reads = {a.name: graph.parents[a.id] for a in compiled.project.audiences if not a.user_types}
+    stopped = {ids[name]: name for name in guards if name in ids}
+    for name, parents in reads.items():
+        waits = [stopped[parent] for parent in parents if parent in stopped]
+        if waits:
+            held[name] = f"waits for {', '.join(waits)}"
     audiences = [
         replace(found, guard=guards.get(found.audience), held=held.get(found.audience))
         for found in made.audiences
@@ -323,5 +331,8 @@ def _trips(made: Preview, compiled: Compiled, options: Options) -> dict[str, str
         for a in made.audiences:
             change = Change(a.audience, a.before, a.after, a.adds, a.removes)
             watched.judge(audiences[a.audience].guards, change)
-    trips = [replace(t, approved=options.approved.get(t.name)) for t in watched.trips]
-    return {trip.name: trip.why for trip in trips if trip.holds}
+    found: dict[str, str] = {}
+    for trip in watched.trips:
+        if replace(trip, approved=options.approved.get(trip.name)).holds:
+            found[trip.name] = "; ".join(filter(None, (found.get(trip.name), trip.why)))
+    return found

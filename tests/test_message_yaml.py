@@ -44,6 +44,9 @@ CHANNEL = MESSAGES_YML.replace("reachable: is_reachable}", "reachable: is_reacha
         ({"payload": {"x": "{{ first_name | capitalize }}"}}, "filter `capitalize`", "default"),
         ({"payload": {"x": "{{ 1 + 1 }}"}}, "no place for an expression", ""),
         ({"chanels": ["email"]}, "chanels", ""),
+        ({"channels": ["email", "email"]}, "`email` is named twice", ""),
+        ({"segment": ["carts", "carts"]}, "`carts` is named twice", ""),
+        ({"name": "call them!"}, "is no name", ""),
     ],
 )
 def test_what_is_wrong_with_a_message_is_told_at_its_line(
@@ -65,6 +68,7 @@ def test_what_is_wrong_with_a_message_is_told_at_its_line(
         ("frequency_cap: [{count: 1, per: 12h}]", "a number of days as in 7d"),
         ("frequency_cap: [{count: 1, per: 1d, goal: nothing}]", "unknown goal `nothing`"),
         ("frequency_cap: [{count: 1, per: 1d, goal: convert, tag: x}]", "write two"),
+        ("frequency_cap: [{count: 1, per: 1d, tag: nice}]", "no message has the tag `nice`"),
         ("suppress_for: {tickets: [upsell]}", "unknown segment `tickets`"),
         ("suppress_for: {ticket: [upsel]}", "unknown goal `upsel`"),
         ('quiet_hours: {from: "21", until: "08:00"}', "a time of day"),
@@ -88,6 +92,8 @@ def test_what_is_wrong_with_a_channel_is_told_at_its_line(
         ("holdout: {percent: 60, salt: x}", "from 0 to 50"),
         ("holdout: {percent: 5}", "salt"),
         ("goals: [{name: convert, success: {model: purchases, within: 7d}}]", "write ref("),
+        ("goals: [{name: convert, success: {model: ref('people'), within: 7d}}]",
+         "`people` has no column `happened_at`"),
         ("goals: [{name: convert, success: {model: ref('buys'), within: 7d}}]", "unknown model"),
         ("goals: [{name: convert, success: {model: ref('purchases'), within: soon}}]", "as in"),
         ("audiences: [{name: m, messages: all, segments: [carts], channel: email,"

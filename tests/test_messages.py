@@ -350,3 +350,57 @@ audiences:
         ("cy@x.example", "hello", "hello-a", "Hi!"),
     ]
     assert made.rows("from audiences.desk") == [("ann", "hello"), ("ben", None), ("cy", "hello")]
+
+
+def test_a_merge_keeps_the_stricter_draw(project: MakeProject) -> None:
+    made = outreach(project, message(), carts=["ann", "ben", "cy"])
+    made.write({"models/holdout.yml": "holdout: {percent: 50, salt: s}\n"})
+    made.run()
+    out = {one for (one, _, _), why in decided(made).items() if why == "control_group"}
+    sent = {"ann", "ben", "cy"} - out
+    assert out and sent
+    lost, kept = min(out), min(sent)
+    merged = f"select '{lost}' as merged_contact_id, '{kept}' as contact_id"
+    made.write({"models/merged_contacts.sql": merged, **members(carts=[kept])})
+    made.run("--as-of", DAY(5))
+    assert decided(made) == {(kept, "hello", "email"): "control_group"}
+
+
+SUCCESS = "goals:\n  - {name: convert, success: {model: ref('purchases'), within: 7d}}\n"
+
+
+def test_a_goal_that_is_reached_ends_no_message_that_is_owed(project: MakeProject) -> None:
+    due = message("due", channels=["in_app"], purpose="service")
+    made = outreach(project, due, carts=["ann"])
+    bought = "contact_id,happened_at\nann,2026-07-01 12:00:00\n"
+    made.write({"models/goals.yml": SUCCESS, "seeds/bought.csv": bought})
+    made.run()
+    made.run("--as-of", DAY(2))
+    assert made.rows("select message from segments.next_message") == [("due",)]
+
+
+@pytest.mark.parametrize("broken", ["consents", "trials", "purchases", "contacts"])
+def test_a_first_run_in_which_something_fails_holds_back_what_reads_it(
+    project: MakeProject, broken: str
+) -> None:
+    owed = message("owed", purpose="service", channels=["in_app"], priority=1)
+    tried = message("tried", segment="trials", payload={"total": "{{ cart_total }}"})
+    made = outreach(project, owed, tried, carts=["ann"], trials=["ben:3"])
+    test = f"select 1 from (select count(*) from {{{{ ref('{broken}') }}}})"
+    made.write({"models/goals.yml": SUCCESS, "tests/broken.sql": test})
+    outcome = made.segflow("run")
+    assert outcome.code == 1, outcome.out + outcome.err
+    if broken != "contacts":
+        assert decided(made)["ann", "owed", "in_app"] == "send"
+    (made.root / "tests" / "broken.sql").unlink()
+    assert made.segflow("retry").code == 0
+    assert decided(made)["ben", "tried", "email"] == "send"
+
+
+def test_what_was_sent_stays_where_a_rerun_cannot_decide(project: MakeProject) -> None:
+    made = outreach(project, message(channels=["in_app"]), carts=["ann"])
+    made.run()
+    made.write({"tests/broken.sql": "select 1 from {{ ref('carts') }}"})
+    assert made.segflow("run").code == 1
+    assert decided(made) == {("ann", "hello", "in_app"): "held_back"}
+    assert made.rows("select contact_id from segments.next_message") == [("ann",)]

@@ -423,5 +423,5 @@ def test_over_random_edits_of_the_starter_the_run_does_what_plan_said(
     assert rows == {
         a["audience"]: a["before"] + a["adds"] - a["removes"]
         for a in said["audiences"]
-        if not a["held"]
+        if not a["held"] or a["held"].startswith("waits for")
     }

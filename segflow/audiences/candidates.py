@@ -51,7 +51,11 @@ class Candidates:
         self.columns = self.columns_of(self.contacts)
         self.zone = literal(str(graph.project.vars.get("time_zone", "UTC")))
         self.today: date = session.rows(f"select cast({self.local(moment)} as date)")[0][0]
-        self.behind: dict[tuple[str, str], frozenset[str]] = {}
+        self.behind = {
+            (message.name, name): self._behind(message, self.channels[name])
+            for message in graph.project.messages
+            for name in message.channels
+        }
         self._made: dict[object, str] = {}
 
     def columns_of(self, table: str) -> dict[str, str]:
@@ -80,6 +84,10 @@ class Candidates:
         }
         return {name: table for name, table in found.items() if table}
 
+    @property
+    def _zone_of(self) -> str:
+        return "people.time_zone" if "time_zone" in self.columns else "null"
+
     def ask(self, messages: Iterable[Message]) -> None:
         """Fill CANDIDATES; PAST and LIVE say what came before.
 
@@ -93,9 +101,12 @@ class Candidates:
             " send_after timestamp, local_date date, best double, payload map(varchar, varchar),"
             " reason varchar, detail varchar)"
         )
+        messages = list(messages)
+        times = "count(distinct as_of)" if any(m.max_per_contact for m in messages) else "null"
+        asked = [m.name for m in messages if m.cooldown or m.max_per_contact]
         self.session.execute(
             f"create or replace table {_OWN} as select message, contact_id, max(as_of) as last_at,"
-            f" count(distinct as_of) as times from {PAST} group by all order by message"
+            f" {times} as times from {PAST} where message in ({listed(asked)}) group by all"
         )
         self._read_clocks()
         for message in messages:
@@ -117,8 +128,7 @@ class Candidates:
     def _ask(self, message: Message, channel: Channel, place: int) -> None:
         """Ask all policies of a message's candidates on one channel, in one statement."""
         purpose = self.purposes[message.purpose]
-        behind = self._behind(message, channel, purpose)
-        self.behind[message.name, channel.name] = behind
+        behind = self.behind[message.name, channel.name]
         # What waits asks for nothing that may not be there.
         people = self._people_of(message, channel, _WAITING if behind else purpose)
         tables = {} if behind else self._evidence(message)
@@ -141,6 +151,12 @@ class Candidates:
         reasons = " ".join(f"when {c} is not null then {literal(r)}" for r, c in by.items())
         detail = f"coalesce({', '.join(by.values())})"
         best = message.limit.best_by if message.limit and not behind else None
+        # Few clocks, many contacts: what time it is elsewhere is slow to ask.
+        clocks = (
+            "select zone, send_at, case when send_at > local_now"
+            " then timezone('UTC', timezone(known, send_at)) end as send_after"
+            f" from (select *, {_send_at(message, channel, purpose)} as send_at from {_ZONES})"
+        )
         rank = self._value(message, best, tables) if best else "null"
         keys, values = ", ".join(map(literal, texts)), ", ".join(texts.values())
         account = "cast(people.account_id as varchar)" if "account_id" in self.columns else "null"
@@ -152,16 +168,17 @@ class Candidates:
             f"insert into {CANDIDATES} with asked as (select members.contact_id,"
             f" people.{ADDRESS} as address, {account} as account_id, members.segment,"
             f" members.entered_at, {variant_of(message)} as variant,"
-            f" {_send_at(message, channel, purpose)} as send_at, people.local_now, people.zone,"
+            " clocks.send_at, clocks.send_after,"
             f" try_cast({rank} as double) as best,"
             f" map([{keys}]::varchar[], [{values}]::varchar[]) as payload{details}"
             f" from ({self._members(message)}) as members"
             f" left join {people} as people on members.contact_id = people.contact_id"
+            f" left join ({clocks}) as clocks on {self._zone_of} is not distinct from clocks.zone"
             f"{self._joins(asked)}{evidence})"
             f" select {literal(message.name)}, {literal(channel.name)}, {place}, contact_id,"
             " address, account_id, segment, entered_at, variant,"
-            " case when send_at > local_now then timezone('UTC', timezone(zone, send_at)) end,"
-            f" cast(send_at as date), best, case when {detail} is null then payload end,"
+            " send_after, cast(send_at as date), best,"
+            f" case when {detail} is null then payload end,"
             f" case {reasons} end, {detail} from asked"
         )
 
@@ -180,16 +197,13 @@ class Candidates:
         )
 
     def _people_of(self, message: Message, channel: Channel, purpose: Purpose) -> str:
-        """A table of all contacts: whether and where we may write to them, and their clock."""
+        """A table of all contacts: whether and where we may write to them."""
         key = (channel.name, purpose.name, *suppressing(channel, purpose, message.goal))
         if key not in self._made:
             table = f'{SCRATCH}."people {len(self._made)}"'
-            zone = "people.time_zone" if "time_zone" in self.columns else "null"
             self.session.execute(
-                f"create or replace table {table} as select people.*, zones.local_now,"
-                f" zones.known as zone from"
-                f" ({permission_sql(self.graph, channel, purpose, message.goal)}) as people"
-                f" left join {_ZONES} as zones on {zone} is not distinct from zones.zone"
+                f"create or replace table {table} as"
+                f" {permission_sql(self.graph, channel, purpose, message.goal)}"
             )
             self._made[key] = table
         return self._made[key]
@@ -246,7 +260,9 @@ class Candidates:
             self.session.execute(
                 f"create or replace table {table} as with addresses as (select"
                 f" {ADDRESS} as address, min(cast({_loud('local_now', channel)} as date)) as day"
-                f" from {people} where {ADDRESS} is not null group by address),"
+                f" from {people} as people join {_ZONES} as zones"
+                f" on {self._zone_of} is not distinct from zones.zone"
+                f" where {ADDRESS} is not null group by address),"
                 f" recent as (select people.{ADDRESS} as address, past.* from {PAST} as past"
                 f" join {people} as people on past.contact_id = people.contact_id"
                 f" where past.channel = {literal(channel.name)} and not past.is_contract),"
@@ -257,9 +273,9 @@ class Candidates:
             self._made[key] = table
         return self._made[key]
 
-    def _behind(self, message: Message, channel: Channel, purpose: Purpose) -> frozenset[str]:
+    def _behind(self, message: Message, channel: Channel) -> frozenset[str]:
         """The failed nodes that what a message says on a channel stands on."""
-        graph, stale = self.graph, self.stale
+        graph, stale, purpose = self.graph, self.stale, self.purposes[message.purpose]
         contacts = str(graph.find(CONTACTS))
         names = (*message.segments, *message.exclude, *suppressing(channel, purpose, message.goal))
         read = [graph.segments[name].id for name in names]
@@ -338,7 +354,7 @@ def _asked(message: Message) -> list[str]:
 
 def _send_at(message: Message, channel: Channel, purpose: Purpose) -> str:
     """When a message goes out by the contact's clock, not before the contact's now."""
-    now = at = "people.local_now"
+    now = at = "local_now"
     if message.send_at:
         time = f"time '{message.send_at}'"
         days = f"case when cast({now} as time) > {time} then 1 else 0 end"

@@ -42,6 +42,10 @@ class Decided:
         return self.sent + self.held_out + sum(self.held.values())
 
 
+# The same whenever the same is decided for the same moment.
+_ID = "md5(concat_ws('|', message, channel, contact_id, decided.as_of))"
+
+
 def decide(
     session: Session,
     graph: Graph,
@@ -62,12 +66,13 @@ def decide(
     """
     candidates = Candidates(session, graph, timestamp(evaluation.as_of), evaluated, stale)
     exposures.prepare(session, candidates.columns["contact_id"])
-    exposures.take_up(session, graph, evaluation.as_of, merges)
+    waiting = [place for place, roots in candidates.behind.items() if roots]
+    exposures.take_up(session, graph, evaluation.as_of, merges, waiting)
     messages = _in_turn(candidates, graph.project.messages)
     candidates.ask(messages)
     choose(candidates, messages)
     with session.transaction():
-        exposures.take_back(session, evaluation.as_of)
+        exposures.take_back(session, evaluation.as_of, waiting)
         _write(candidates, messages, evaluation)
         exposures.write_ends(session, evaluation.as_of)
         exposures.write_next(session, evaluation.as_of, [(m.name, m.priority) for m in messages])
@@ -105,52 +110,59 @@ def _write(candidates: Candidates, messages: list[Message], evaluation: Evaluati
 
 
 def _decided(candidates: Candidates, messages: list[Message], evaluation: Evaluation) -> str:
-    """Every candidate with its one reason."""
+    """Every candidate with its one reason; who is held out is drawn from those who were chosen."""
     holdout = candidates.graph.project.holdout or _NOBODY
-    unit = "cast(candidates.contact_id as varchar)"
+    unit = "cast(contact_id as varchar)"
     if holdout.unit == "account" and "account_id" in candidates.columns:
-        unit = f"coalesce(candidates.account_id, {unit})"
+        unit = f"coalesce(account_id, {unit})"
     told = ", ".join(
         f"({literal(m.name)}, {literal(m.goal)}, {m.on_all_channels}, {m.holdout},"
         f" {candidates.purposes[m.purpose].is_contract})"
         for m in messages
     )
     control = f"{draw(literal(holdout.salt), 'unit_id')} < {round(holdout.percent * 100)}"
-    held_out = draw("messages.message", "cast(candidates.contact_id as varchar)")
+    held_out = f"{draw('message', 'cast(contact_id as varchar)')} < holdout * 100"
     # No message is not a table without rows, which VALUES cannot be.
     return (
         "create or replace table segments.decided as with"
         " messages (message, goal, on_all, holdout, is_contract) as"
         f" (values {told or '(null::varchar, null::varchar, false, 0, false)'}),"
         f" units as (select unit_id, bool_or(is_control) as was_control from {PAST}"
-        " where not is_contract group by unit_id),"
+        " where not is_contract group by unit_id), contacts as (select contact_id,"
+        f" bool_or(is_control) as is_out from {PAST} where not is_contract group by contact_id),"
+        f" chosen as (select message, channel, contact_id, {unit} as unit_id from {WINNERS}"
+        f" join {CANDIDATES} using (message, channel, contact_id)),"
+        # Of two who were merged into one, or whose accounts were, the stricter draw stays.
+        " drawn as (select chosen.*, not is_contract and (coalesce(is_out, false)"
+        f" or coalesce(was_control, {control})) as is_control, {held_out} as is_held_out"
+        " from chosen join messages using (message) left join units using (unit_id)"
+        " left join contacts using (contact_id)),"
         f" elsewhere as (select message, contact_id, min(channel) as channel from {WINNERS}"
-        f" group by all), weighed as (select candidates.*, messages.goal, {unit} as unit_id,"
-        " elsewhere.channel as won_on, messages.on_all, limited.detail as over,"
-        " slots.message as slot, winners.message is not null as is_chosen, messages.is_contract,"
-        f" {held_out} < messages.holdout * 100 as is_held_out, messages.holdout"
+        " group by all), reasoned as (select candidates.*, messages.goal, holdout, unit_id,"
+        " is_control, elsewhere.channel as won_on, limited.detail as over, slots.message as slot,"
+        " slots.contact_id = candidates.contact_id as is_hers, slots.decision_id as live,"
+        " case when candidates.reason is not null then candidates.reason"
+        " when drawn.is_control then 'control_group' when drawn.is_held_out then 'holdout'"
+        " when drawn.unit_id is not null then null"
+        " when elsewhere.channel is not null and not on_all then 'preferred_channel'"
+        " when limited.detail is not null then 'limit' else 'lost' end as because"
         f" from {CANDIDATES} as candidates join messages using (message)"
-        f" left join {WINNERS} as winners using (message, channel, contact_id)"
+        " left join drawn using (message, channel, contact_id)"
         " left join elsewhere using (message, contact_id)"
         f" left join {LIMITED} as limited using (message, contact_id)"
-        f" left join {SLOTS} as slots using (channel, address)),"
-        f" assigned as (select weighed.*, not is_contract and coalesce(was_control, {control})"
-        " as is_control from weighed left join units using (unit_id)),"
-        " reasoned as (select *, case when reason is not null then reason"
-        " when is_chosen and is_control then 'control_group'"
-        " when is_chosen and is_held_out then 'holdout' when is_chosen then null"
-        " when won_on is not null and not on_all then 'preferred_channel'"
-        " when over is not null then 'limit' else 'lost' end as because from assigned)"
-        " select md5(concat_ws('|', message, channel, contact_id,"
-        f" {literal(str(evaluation.as_of))})) as decision_id, {evaluation.run} as run,"
+        f" left join {SLOTS} as slots using (channel, address))"
+        f" select {evaluation.run} as run,"
         f" {candidates.moment} as as_of, contact_id, message, goal, channel, variant,"
         " case when because is null then 'send' else 'hold' end as action, because as reason,"
         " case because when 'lost' then slot end as lost_to, send_after, segment, entered_at,"
-        " case because when 'lost' then case when slot is null or slot = message then"
-        " 'another contact with this address goes first' else 'gets ' || slot || ' instead' end"
+        " case because when 'lost' then case when slot is null then"
+        " 'another contact with this address goes first' when not is_hers then"
+        " 'another contact with this address gets ' || slot when live is not null then"
+        " slot || ' came before it, and keeps its place while it is live'"
+        " else 'gets ' || slot || ' instead' end"
         " when 'holdout' then holdout || ' %' when 'preferred_channel' then won_on"
         " when 'limit' then coalesce(detail, over) else detail end as detail, unit_id, is_control"
-        " from reasoned order by message, channel, contact_id"
+        " from reasoned"
     )
 
 
@@ -170,7 +182,7 @@ def _exposed(candidates: Candidates, messages: list[Message], evaluation: Evalua
     return (
         "with messages (message, channel, priority, tags, is_contract, purpose, lasts,"
         f" fingerprint) as (values {told or nothing})"
-        " select decided.decision_id, decided.run, decided.as_of, contact_id,"
+        f" select {_ID}, decided.run, decided.as_of, contact_id,"
         " candidates.account_id, message, decided.goal, channel, decided.variant, decided.action,"
         " decided.reason, messages.priority, messages.tags, messages.is_contract,"
         " decided.unit_id, decided.is_control, decided.send_after, candidates.local_date,"
@@ -235,7 +247,8 @@ def _sentence() -> str:
 
 
 _VIEW = (
-    "create or replace view segments.decisions as select decision_id, run, as_of, contact_id,"
+    f"create or replace view segments.decisions as select {_ID} as decision_id, run, as_of,"
+    " contact_id,"
     " message, goal, channel, variant, action, reason, lost_to, send_after,"
     f" {_sentence()} as because from segments.decided"
 )

@@ -6,7 +6,7 @@ have been sent. Rows are only appended; a rerun of one `as_of` takes back those 
 cooldowns and holdouts go by these. Times are UTC, `local_date` is by the contact's clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from segflow.compile.graph import Graph, reference
@@ -50,8 +50,18 @@ def check_clock(session: Session, as_of: datetime) -> None:
         )
 
 
-def take_up(session: Session, graph: Graph, as_of: datetime, merges: str | None) -> None:
-    """See what stands, but for what an earlier run of this moment decided: PAST and LIVE."""
+def take_up(
+    session: Session,
+    graph: Graph,
+    as_of: datetime,
+    merges: str | None,
+    waiting: Collection[tuple[str, str]],
+) -> None:
+    """See what stands, but for what an earlier run of this moment decided: PAST and LIVE.
+
+    Args:
+        waiting: messages and channels that cannot be decided on now: what they had stays.
+    """
     now = timestamp(as_of)
     joined, who = "", "past.contact_id"
     if merges:
@@ -60,7 +70,8 @@ def take_up(session: Session, graph: Graph, as_of: datetime, merges: str | None)
     session.execute(
         f"create or replace table {PAST} as select decision_id, {who} as contact_id, account_id,"
         " message, goal, channel, tags, as_of, local_date, is_contract, lasts_until, unit_id,"
-        f" is_control from segflow.exposures as past{joined} where as_of < {now}"
+        f" is_control from segflow.exposures as past{joined}"
+        f" where as_of < {now} or {_among(waiting)}"
     )
     session.execute(
         f"create or replace table {LIVE} as select * from {PAST}"
@@ -78,7 +89,8 @@ def take_up(session: Session, graph: Graph, as_of: datetime, merges: str | None)
                 f"select decision_id from {LIVE} as live join {reached}"
                 " as reached on live.contact_id = reached.contact_id"
                 f" and reached.happened_at > live.as_of and reached.happened_at <= {now}"
-                f" where live.goal = {literal(goal.name)} group by decision_id",
+                f" where live.goal = {literal(goal.name)} and not live.is_contract"
+                " group by decision_id",
             )
     end(
         session,
@@ -95,15 +107,24 @@ def end(session: Session, reason: str | None, query: str) -> None:
     session.execute(f"delete from {LIVE} where decision_id in (select decision_id from {_ENDED})")
 
 
-def take_back(session: Session, as_of: datetime) -> None:
-    """Forget what an earlier run of this moment decided."""
+def take_back(session: Session, as_of: datetime, waiting: Collection[tuple[str, str]]) -> None:
+    """Forget what an earlier run of this moment decided, but for what is `waiting` now."""
     now = timestamp(as_of)
-    for table, column in (("exposures", "as_of"), ("exposure_ends", "ended_at")):
-        if session.rows(f"select 1 from segflow.{table} where {column} >= {now} limit 1"):
+    kept = {
+        "exposures": f"as_of < {now} or {_among(waiting)}",
+        "exposure_ends": f"ended_at < {now}",
+    }
+    for table, stays in kept.items():
+        if session.rows(f"select 1 from segflow.{table} where not ({stays}) limit 1"):
             session.execute(
                 f"create or replace table segflow.{table} as"
-                f" select * from segflow.{table} where {column} < {now}"
+                f" select * from segflow.{table} where {stays}"
             )
+
+
+def _among(places: Collection[tuple[str, str]]) -> str:
+    pairs = ", ".join(f"({literal(message)}, {literal(channel)})" for message, channel in places)
+    return f"(message, channel) in ({pairs})" if pairs else "false"
 
 
 def write_ends(session: Session, as_of: datetime) -> None:
@@ -121,7 +142,8 @@ def write_next(session: Session, as_of: datetime, priorities: Iterable[tuple[str
         "create or replace table segments.next_message as"
         f" with priorities (message, priority) as (values {known or '(null, null)'}), live as ("
         f"select decision_id, contact_id from {LIVE} union all select decision_id, contact_id"
-        f" from segflow.exposures where as_of = {timestamp(as_of)})"
+        f" from segflow.exposures where as_of = {timestamp(as_of)}"
+        f" and decision_id not in (select decision_id from {LIVE}))"
         " select live.contact_id, sent.channel, sent.message, sent.goal, sent.variant,"
         " coalesce(priorities.priority, sent.priority) as priority, sent.payload,"
         " sent.as_of as since, sent.send_after, sent.lasts_until, sent.decision_id"

@@ -81,6 +81,10 @@ def _suppressing(asked: Question) -> str:
     return " or ".join(suppressing(asked.channel, asked.purpose, asked.message.goal))
 
 
+def _purpose(asked: Question) -> str:
+    return asked.purpose.name if asked.channel.needs_consent else "profiling"
+
+
 def _already_live(_: Question) -> str:
     return "cast(cast(live.as_of as date) as varchar)"
 
@@ -166,13 +170,18 @@ POLICIES = (
         "no_consent",
         "no consent",
         "has not agreed to {detail}, or refused it",
-        _permission("no_consent", lambda q: q.purpose.name),
+        _permission("no_consent", _purpose),
     ),
-    Policy("already_live", "already live", "has had it since {detail}", _already_live),
+    Policy(
+        "already_live",
+        "already live",
+        "has it, or is held out, since {detail}",
+        _already_live,
+    ),
     Policy("no_payload", "no payload value", "there is no value for {detail}", _no_payload),
     Policy("cooldown", "in cooldown", "waits {detail}", _cooldown),
     Policy("after", "too soon after another", "gets it no sooner than {detail}", _after),
-    Policy("frequency_cap", "frequency cap", "has had {detail}", _frequency_cap),
+    Policy("frequency_cap", "frequency cap", "this address has had {detail}", _frequency_cap),
     Policy("preferred_channel", "on a preferred channel", "gets it by {detail}"),
     Policy("lost", "get another message", "{detail}"),
     Policy(

@@ -96,7 +96,9 @@ def _story(found: Story) -> Iterator[str]:
         yield from _because(exposure)
     if not found.decisions and not found.exposures:
         yield ""
-        yield "  she was not sent it, and was no candidate for it in the latest run"
+        held = "why it was held then is not kept, only how often: segments.decision_counts"
+        now = "not a candidate in the latest run, as of which she is in none of its segments"
+        yield f"  never sent up to then; {held}" if found.is_past else f"  never sent; {now}"
 
 
 def _decision(found: Decision) -> Iterator[str]:
@@ -104,7 +106,7 @@ def _decision(found: Decision) -> Iterator[str]:
     if found.reason in ("control_group", "holdout"):
         done = "HELD OUT"
     yield f"{_moment(found.as_of)}, run {found.run:04}: {done} {found.message} by {found.channel}"
-    yield f"  because   she {found.because}"
+    yield f"  because   {found.because}"
     if found.beat:
         yield f"  instead of {', '.join(found.beat)}"
 

@@ -117,6 +117,7 @@ def _tables(made: Preview) -> Iterator[tuple[list[str], list[list[str]], list[st
         yield ["message · channel", "now", "with this change", "of whom"], rows, notes
     audiences = [a for a in made.audiences if a.moves or a.guard or a.held]
     if audiences:
+        as_if = ["counted as if everything that a guard stops were approved"] if made.guards else []
         rows = [
             [
                 f"{a.audience} → {a.destination}",
@@ -125,7 +126,7 @@ def _tables(made: Preview) -> Iterator[tuple[list[str], list[list[str]], list[st
             ]
             for a in audiences
         ]
-        yield ["audience → destination", "add", "change", "remove", "guard"], rows, []
+        yield ["audience → destination", "add", "change", "remove", "guard"], rows, as_if
 
 
 def _lists(made: Preview) -> Iterator[tuple[str, list[str]]]:
@@ -138,7 +139,10 @@ def _lists(made: Preview) -> Iterator[tuple[str, list[str]]]:
 
 
 def _title(made: Preview) -> str:
-    moved = sorted(made.segments, key=lambda s: -(s.entered + s.left))
+    # What an edit does comes before what the data and the clock do.
+    moved = sorted(
+        made.segments, key=lambda s: (-_count(s.causes["definition"]), -(s.entered + s.left))
+    )
     said = [
         f"**{_many(count, 'contact')} {verb}{'s' if count == 1 else ''} {s.segment}**"
         for s in moved[:2]
@@ -201,12 +205,20 @@ def _of_whom(message: MessagePreview) -> str:
     """Whom a message gains and loses: what they had, or have now."""
     said = [f"+{message.gained:,}"] if message.gained else []
     had = [f"{message.had_nothing:,} had nothing"] if message.had_nothing else []
-    had += [f"{n:,} had {name}" for name, n in [*message.instead_of.items()][:2]]
+    had += _first_two(message.instead_of, "had")
     said[:1] = [f"{said[0]}: {', '.join(had)}"] if said else []
-    to = [f"{n:,} to {name}" for name, n in [*message.to.items()][:2]]
+    to = _first_two(message.to, "to")
+    nothing = message.lost - sum(message.to.values())
+    to += [f"{nothing:,} to nothing"] if nothing and to else []
     if message.lost:
         said.append(f"{_less(message.lost)}{': ' if to else ''}{', '.join(to)}")
     return " · ".join(said)
+
+
+def _first_two(counts: dict[str, int], verb: str) -> list[str]:
+    named = [f"{n:,} {verb} {name}" for name, n in [*counts.items()][:2]]
+    others = sum([*counts.values()][2:])
+    return [*named, f"{others:,} {verb} others"] if others else named
 
 
 def _stopped(item: SegmentPreview | AudiencePreview) -> str:
@@ -218,7 +230,7 @@ def _stopped(item: SegmentPreview | AudiencePreview) -> str:
 def _approvals(made: Preview) -> str:
     most: dict[str, int] = {}
     for trip in made.report.updated.watched.trips:
-        if trip.why in made.guards:
+        if any(trip.why in guard for guard in made.guards):
             most[trip.name] = max(trip.moved, most.get(trip.name, 0))
     return " ".join(f"--approve {name}={moved}" for name, moved in most.items())
 

@@ -28,6 +28,7 @@ def connect_audiences(graph: Graph) -> None:
     ):
         graph.add(group)
     contacts = graph.find(CONTACTS)
+    tags = {tag for message in project.messages for tag in message.tags}
     for persona in project.personas:
         graph.parents[persona.id] = (_segment(graph, persona.segment, persona, ".segment"),)
     for goal in project.goals:
@@ -42,6 +43,12 @@ def connect_audiences(graph: Graph) -> None:
         for index, cap in enumerate(channel.frequency_cap):
             if cap.goal:
                 _check_goal(graph, cap.goal, channel, f".frequency_cap[{index}].goal")
+            if cap.tag and cap.tag not in tags:
+                raise ProjectError(
+                    f"no message has the tag `{cap.tag}`, so that this cap never counts",
+                    place(channel, f".frequency_cap[{index}].tag"),
+                    did_you_mean(cap.tag, tags),
+                )
         graph.parents[channel.id] = tuple(dict.fromkeys(found))
     for gap in project.gaps:
         _check_goal(graph, gap.goal, gap, "")

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from segflow.compile.compiler import Compilation
-from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.graph import CONTACTS, Graph, reference
+from segflow.compile.outlines import lowered
 from segflow.compile.relations import literal
 from segflow.errors import ProjectError, did_you_mean
 from segflow.project.load import place
@@ -32,6 +33,18 @@ def check_columns(graph: Graph, compilation: Compilation) -> None:
         ProjectError: a payload or `best_by` names a column that there is not, or a payload is more
             than text with columns in it.
     """
+    for goal in graph.project.goals:
+        called = reference(goal.success.model) if goal.success else None
+        node = graph.target(called) if called else None
+        known = {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
+        outline = (known | compilation.columns()).get(str(node))
+        for column in ("contact_id", "happened_at"):
+            if outline and column not in outline:
+                raise ProjectError(
+                    f"`{graph.nodes[str(node)].name}` has no column `{column}`, which an event has",
+                    place(goal, ".success.model"),
+                    did_you_mean(column, outline),
+                )
     for message in graph.project.messages:
         tables = [str(graph.find(CONTACTS)), *(graph.segments[n].id for n in message.segments)]
         outlines = [compilation.models[t].outline.columns for t in tables if t in graph.models]

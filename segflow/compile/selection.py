@@ -49,7 +49,8 @@ def _less(
     found: set[str], excluded: set[str], chosen: Iterable[str], others: Iterable[str]
 ) -> set[str]:
     left = found - excluded
-    if not left and (chosen or others):
+    # That nothing was modified is an answer.
+    if not left and (chosen or others) and "state:" not in " ".join((*chosen, *others)):
         said = " ".join(chosen) + (f" --exclude {' '.join(others)}" if others else "")
         raise ProjectError(f"`{said.strip()}` selects nothing", hint=_SEE)
     return left

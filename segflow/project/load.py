@@ -164,7 +164,7 @@ def _check_names(project: Project) -> None:
         project.audiences,
         project.destinations,
     )
-    for node in (*project.audiences, *project.destinations):
+    for node in (*project.messages, *project.audiences, *project.destinations):
         if not re.fullmatch(r"\w[\w-]*", node.name):
             raise ProjectError(
                 f"`{node.name}` is no name for a file: letters, digits, _ and - only", place(node)
@@ -189,6 +189,8 @@ def _check_vars(project: Project, typed: Mapping[str, Any]) -> None:
     asked = _asked_vars(project)
     if "" in asked:
         return
+    # The runner itself asks for the time zone.
+    asked.add("time_zone")
     for name in project.file.vars.keys() - asked - {package.name for package in project.packages}:
         hint = did_you_mean(name, asked)
         text = f"{project.location(f'$.vars.{name}')}: no file asks for the var `{name}`"

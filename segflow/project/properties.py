@@ -153,6 +153,10 @@ class MessageProperties(PlainProperties, frozen=True, kw_only=True):
         percent("holdout", self.holdout)
         if not self.channels or not self.segment:
             raise ValueError("a message has at least one segment and one channel")
+        segments = [self.segment] if isinstance(self.segment, str) else self.segment
+        for names in (self.channels, segments):
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise ValueError(f"`{twice[0]}` is named twice")
         if not 0 <= self.priority <= 100:
             raise ValueError(f"`priority` is from 0 to 100, not {self.priority}")
         for name in ("max_per_contact", "max_per_account"):

@@ -53,12 +53,16 @@ class Decision:
 
 @dataclass(frozen=True)
 class Story:
-    """All that is known of a contact and her messages, or one of them, the latest first."""
+    """All that is known of a contact and her messages, or one of them, the latest first.
+
+    `is_past` where it was asked how it stood earlier.
+    """
 
     contact: str
     message: str | None
     decisions: tuple[Decision, ...]
     exposures: tuple[Exposure, ...]
+    is_past: bool
 
 
 def tell(
@@ -87,7 +91,9 @@ def tell(
         hers += f" and message = {literal(message)}"
     hers += f" and as_of <= {timestamp(until)}" if until else ""
     hers += f" and run <= {run}" if run is not None else ""
-    return Story(contact, message, _decisions(session, contact, hers), _exposures(session, hers))
+    is_past = until is not None or run is not None
+    decisions = _decisions(session, contact, hers)
+    return Story(contact, message, decisions, _exposures(session, hers), is_past)
 
 
 def _decisions(session: Session, contact: str, hers: str) -> tuple[Decision, ...]:
