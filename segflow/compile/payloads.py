@@ -36,8 +36,8 @@ def check_columns(graph: Graph, compilation: Compilation) -> None:
     for goal in graph.project.goals:
         called = reference(goal.success.model) if goal.success else None
         node = graph.target(called) if called else None
-        known = {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
-        outline = (known | compilation.columns()).get(str(node))
+        seeds = {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
+        outline = (seeds | compilation.columns()).get(str(node))
         for column in ("contact_id", "happened_at"):
             if outline and column not in outline:
                 raise ProjectError(
