@@ -27,7 +27,6 @@ READ = {
 
 # Segments that ask nothing of what people do in the product: no stage, no use, no visit.
 EVENTLESS = {
-    "add_on_candidates",
     "carts_abandoned",
     "carts_abandoned_after_discount",
     "detractors",

@@ -14,8 +14,8 @@ contacts as (
 resolved as (
     select
         {{ resolved('recorded.contact_id') }} as contact_id,
-        recorded.channel,
-        recorded.purpose,
+        {{ normalized('recorded.channel') }} as channel,
+        {{ normalized('recorded.purpose') }} as purpose,
         coalesce(is_granted, false) as is_granted,
         recorded.recorded_at,
         recorded.source

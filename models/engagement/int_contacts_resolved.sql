@@ -57,7 +57,7 @@ placed as (
 select
     contacts.contact_id,
     contacts.account_id,
-    contacts.email,
+    {{ normalized('contacts.email') }} as email,
     contacts.first_name,
     -- where nobody is known to be in charge, the first contact without a role is the owner
     case when placed.authority = 4 and placed.place = 1 then 'owner' else contacts.role end as role,

@@ -11,9 +11,9 @@ with message_events as (
 
 select
     contact_id as source_contact_id,
-    lower(trim(address)) as address,
-    channel,
-    event_type,
+    {{ normalized('address') }} as address,
+    {{ normalized('channel') }} as channel,
+    {{ normalized('event_type') }} as event_type,
     message,
     {{ company_date('occurred_at') }} as occurred_on,
     count(*) as event_count,
@@ -25,8 +25,8 @@ from message_events
 
 group by
     contact_id,
-    lower(trim(address)),
-    channel,
-    event_type,
+    {{ normalized('address') }},
+    {{ normalized('channel') }},
+    {{ normalized('event_type') }},
     message,
     {{ company_date('occurred_at') }}

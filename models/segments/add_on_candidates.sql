@@ -1,4 +1,4 @@
-{# Contacts whose account lacks a product that goes with what it has. #}
+{# Customers whose account lacks a product that goes with what it has. #}
 with contacts as (
     select * from {{ ref('contacts') }}
 ),
@@ -21,4 +21,7 @@ from contacts
 inner join product_gaps
     on contacts.contact_id = product_gaps.contact_id
 
-where product_gaps.gap_rank = 1
+where
+    product_gaps.gap_rank = 1
+    and {{ is_customer('contacts.stage') }}
+    and {{ in_good_standing('contacts') }}

@@ -4,20 +4,21 @@ with contacts as (
 )
 
 select
-    contact_id,
-    rfm_segment,
-    first_paid_at,
-    active_days_28,
-    lifetime_value
+    contacts.contact_id,
+    contacts.rfm_segment,
+    contacts.first_paid_at,
+    contacts.active_days_28,
+    contacts.lifetime_value
 
 from contacts
 
 where
-    {{ is_customer('stage') }}
+    {{ is_customer('contacts.stage') }}
+    and {{ in_good_standing('contacts') }}
     and (
-        rfm_segment = 'Champions'
+        contacts.rfm_segment = 'Champions'
         or (
-            {{ longer_ago('first_paid_at', var('champion_paid_days')) }}
-            and active_days_28 >= {{ var('champion_active_days') }}
+            {{ longer_ago('contacts.first_paid_at', var('champion_paid_days')) }}
+            and contacts.active_days_28 >= {{ var('champion_active_days') }}
         )
     )

@@ -1,4 +1,4 @@
-{# Owners and admins of accounts that have nearly used up their seats and could have more. #}
+{# Owners and admins of accounts that pay, have nearly used up their seats and could have more. #}
 with contacts as (
     select * from {{ ref('contacts') }}
 ),
@@ -20,6 +20,8 @@ inner join accounts
 
 where
     contacts.role in ('owner', 'admin')
+    and accounts.state = 'paid'
+    and {{ in_good_standing('contacts') }}
     and contacts.seats > 0
     and contacts.seats_used * 100 >= contacts.seats * {{ var('seat_limit_percent') }}
     and (

@@ -21,6 +21,10 @@ from contacts
 inner join new_product_matches
     on contacts.contact_id = new_product_matches.contact_id
 
+where
+    contacts.stage != 'churned'
+    and {{ in_good_standing('contacts') }}
+
 qualify row_number() over (
     partition by contacts.contact_id
     order by new_product_matches.launched_at desc, new_product_matches.product_id asc

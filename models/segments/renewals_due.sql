@@ -6,6 +6,8 @@ with contacts as (
 select
     contact_id,
     period_ends_at,
+    {{ company_date('period_ends_at') }} as period_ends_on,
+    case is_auto_renew when true then 'renews' when false then 'ends' end as renewal_word,
     billing_interval,
     is_auto_renew,
     account_owner

@@ -6,6 +6,8 @@ with renewals_due as (
 select
     contact_id,
     period_ends_at,
+    period_ends_on,
+    renewal_word,
     billing_interval,
     is_auto_renew,
     account_owner
