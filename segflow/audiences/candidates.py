@@ -256,6 +256,7 @@ class Candidates:
                 + f") >= {cap.count} as cap_{number}"
                 for number, cap in enumerate(caps)
             )
+            any_of = " or ".join(f"cap_{n}" for n in range(len(caps)))
             reached = ", ".join(f"case when cap_{n} then {n} end" for n in range(len(caps)))
             self.session.execute(
                 f"create or replace table {table} as with addresses as (select"
@@ -268,7 +269,7 @@ class Candidates:
                 f" where past.channel = {literal(channel.name)} and not past.is_contract),"
                 f" counted as (select address{counts} from recent as past join addresses"
                 " using (address) group by address)"
-                f" select address, [{reached}] as caps from counted"
+                f" select address, [{reached}] as caps from counted where {any_of}"
             )
             self._made[key] = table
         return self._made[key]
