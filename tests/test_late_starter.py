@@ -82,7 +82,9 @@ def everything(made: Project) -> dict[str, list[tuple[object, ...]]]:
         "select table_schema, table_name from information_schema.tables where table_schema in"
         " ('engagement', 'lifecycle', 'audiences', 'segments') and table_name not in"
         " ('status', 'evaluations', 'memberships', 'membership_history', 'membership_events',"
-        " 'closed_stays', 'sizes')"
+        " 'closed_stays', 'sizes',"
+        # written by runs that decide on all messages
+        " 'outcomes')"
     )
     names = [f'"{schema}"."{name}"' for schema, name in tables]
     names += ["(select segment, contact_id, entered_at from segments.memberships)"]
