@@ -37,7 +37,8 @@ Tables = dict[str, tuple[str, set[str]]]
 class Built:
     """An audience as it stands: its rows, its candidates, and why the rest of them is not in it.
 
-    Where a guard `stopped` it, the table is still the one before.
+    Where a guard `stopped` it, the table is still the one before. `of_messages`: its candidates are
+    those who have a message live.
     """
 
     audience: str
@@ -45,6 +46,7 @@ class Built:
     candidates: int
     held: dict[str, int] = field(default_factory=dict)
     stopped: str = ""
+    of_messages: bool = False
 
 
 def relation_of(audience: Audience) -> Relation:
@@ -104,7 +106,8 @@ def build_audience(session: Session, graph: Graph, audience: Audience, watched: 
     session.execute(f"drop table {scratch}")
     held = {reason: count for reason, count in counts if reason is not None}
     rows = sum(count for reason, count in counts if reason is None)
-    return Built(audience.name, rows, rows + sum(held.values()), held)
+    candidates = rows + sum(held.values())
+    return Built(audience.name, rows, candidates, held, of_messages=bool(audience.messages))
 
 
 def judge(

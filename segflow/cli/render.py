@@ -237,9 +237,11 @@ def _audiences(report: Report) -> Iterator[str]:
 def _why(built: Built) -> str:
     """Why an audience has fewer rows than its segments have members."""
     if not built.candidates:
-        return "its segments have no members"
+        none = "nobody has a message live there" if built.of_messages else ""
+        return none or "its segments have no members"
     reasons = [f"{count:,} {COUNTED.get(name, name)}" for name, count in built.held.items()]
-    return f"of {built.candidates:,} members: {', '.join(reasons)}"
+    of = "with a message" if built.of_messages else "members"
+    return f"of {built.candidates:,} {of}: {', '.join(reasons)}"
 
 
 def _ending(report: Report) -> Iterator[str]:
