@@ -404,3 +404,18 @@ def test_what_was_sent_stays_where_a_rerun_cannot_decide(project: MakeProject) -
     assert made.segflow("run").code == 1
     assert decided(made) == {("ann", "hello", "in_app"): "held_back"}
     assert made.rows("select contact_id from segments.next_message") == [("ann",)]
+
+
+def test_a_message_that_fails_stops_no_other(project: MakeProject) -> None:
+    wrong = message("wrong", payload={"name": "{{ first_name | round }}"}, channels=["in_app"])
+    made = outreach(project, wrong, message(), carts=["ann"])
+    outcome = made.segflow("run")
+    assert outcome.code == 1
+    assert "wrong: " in outcome.out and "round" in outcome.out
+    assert decided(made) == {
+        ("ann", "hello", "email"): "send",
+        ("ann", "wrong", "in_app"): "held_back",
+    }
+    made.write(messages(wrong | {"payload": {}}, message()))
+    assert made.segflow("retry").code == 0
+    assert decided(made)["ann", "wrong", "in_app"] == "send"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from segflow.audiences.guards import Change, Watched
 from segflow.audiences.history import listed
-from segflow.audiences.permission import ADDRESS, HELD, permission_sql, suppressing
+from segflow.audiences.permission import ADDRESS, HELD, OWED, permission_sql, suppressing
 from segflow.compile.checks import payload_columns
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph
 from segflow.compile.lineage import Stale, roots_of
@@ -18,16 +18,13 @@ from segflow.compile.outlines import ROWS
 from segflow.compile.relations import Relation, literal, quoted
 from segflow.engines.base import SCRATCH, Session
 from segflow.errors import StepError
-from segflow.project.nodes import Audience, Purpose
+from segflow.project.nodes import Audience
 
 SCHEMA = "audiences"
 _MESSAGES = "messages"
 
 # Columns of candidates beside the audience's own; names that no tool has by chance.
 _CONTACT, _KEY, _PLACE = '"its contact"', '"its key"', '"its place"'
-
-# Messages were decided on with all that their own purposes ask.
-_DECIDED = Purpose(name="", package="", path="", basis="contract")
 
 # Tables with the names of their columns in lower case, by alias.
 Tables = dict[str, tuple[str, set[str]]]
@@ -150,7 +147,8 @@ def _candidates(session: Session, graph: Graph, audience: Audience) -> str:
     channel = next(c for c in graph.project.channels if c.name == audience.channel)
     purpose = next(p for p in graph.project.purposes if p.name == audience.purpose)
     if audience.messages:
-        purpose = _DECIDED
+        # Messages were decided on with all that their own purposes ask.
+        purpose = OWED
     tables = _tables(session, graph, audience)
     key, names = key_and_columns(audience)
     sources = {**dict(audience.fields), key: audience.key}

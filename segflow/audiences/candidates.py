@@ -9,7 +9,7 @@ from datetime import date
 
 from segflow.audiences.exposures import LIVE, PAST
 from segflow.audiences.history import listed
-from segflow.audiences.permission import ADDRESS, permission_sql, suppressing
+from segflow.audiences.permission import ADDRESS, HELD, OWED, permission_sql, suppressing
 from segflow.audiences.policies import POLICIES, Question
 from segflow.build.materializations import members_table
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph
@@ -21,7 +21,6 @@ from segflow.errors import StepError
 from segflow.project.nodes import Channel, FrequencyCap, Message, Purpose
 
 CANDIDATES = f"{SCRATCH}.candidates"
-_WAITING = Purpose(name="", package="", path="", basis="contract")
 _ZONES, _OWN = f"{SCRATCH}.zones", f"{SCRATCH}.own_past"
 
 # Tables by alias, each with the names of its columns in lower case.
@@ -32,7 +31,8 @@ class Candidates:
     """The candidates of all messages of a project at one moment.
 
     `evaluated` are the segments whose rows this run has put aside; the views of the others are
-    asked. `stale` are the columns that are not up to date, by node. `moment` is SQL.
+    asked. `stale` are the columns that are not up to date, by node. `moment` is SQL. `behind` are
+    the failed nodes that what a message says on a channel stands on.
     """
 
     def __init__(
@@ -57,6 +57,10 @@ class Candidates:
             for name in message.channels
         }
         self._made: dict[object, str] = {}
+        named = [c.lower() for m in graph.project.messages for c in _asked(m)]
+        wanted = dict.fromkeys(("contact_id", "account_id", "time_zone", *named))
+        self._asked_of_contacts = ", ".join(quoted(c) for c in wanted if c in self.columns)
+        self.failed: dict[str, str] = {}
 
     def columns_of(self, table: str) -> dict[str, str]:
         """Types by the names of columns in lower case."""
@@ -91,8 +95,7 @@ class Candidates:
     def ask(self, messages: Iterable[Message]) -> None:
         """Fill CANDIDATES; PAST and LIVE say what came before.
 
-        Raises:
-            StepError: a payload asks for a column that is nowhere.
+        A message that fails is held back from all its candidates, and `failed` says why.
         """
         self.session.execute(
             f"create or replace table {CANDIDATES} (message varchar, channel varchar,"
@@ -111,7 +114,13 @@ class Candidates:
         self._read_clocks()
         for message in messages:
             for place, name in enumerate(message.channels):
-                self._ask(message, self.channels[name], place)
+                try:
+                    self._ask(message, self.channels[name], place)
+                except StepError as error:
+                    # Of what fails, nothing new is sent; the other messages go on.
+                    self.failed[message.name] = str(error)
+                    self.behind[message.name, name] = frozenset({message.id})
+                    self._ask(message, self.channels[name], place)
 
     def _read_clocks(self) -> None:
         """What time it is where contacts are; where that is not known, where the project is."""
@@ -130,7 +139,7 @@ class Candidates:
         purpose = self.purposes[message.purpose]
         behind = self.behind[message.name, channel.name]
         # What waits asks for nothing that may not be there.
-        people = self._people_of(message, channel, _WAITING if behind else purpose)
+        people = self._people_of(message, channel, OWED if behind else purpose)
         tables = {} if behind else self._evidence(message)
         texts = {} if behind else self._payload(message, tables)
         caps = tuple(n for n, c in enumerate(channel.frequency_cap) if _counts(c, message))
@@ -197,13 +206,14 @@ class Candidates:
         )
 
     def _people_of(self, message: Message, channel: Channel, purpose: Purpose) -> str:
-        """A table of all contacts: whether and where we may write to them."""
+        """A table of all contacts: whether and where we may write to them, and what is asked."""
         key = (channel.name, purpose.name, *suppressing(channel, purpose, message.goal))
         if key not in self._made:
             table = f'{SCRATCH}."people {len(self._made)}"'
             self.session.execute(
-                f"create or replace table {table} as"
-                f" {permission_sql(self.graph, channel, purpose, message.goal)}"
+                f"create or replace table {table} as select {self._asked_of_contacts},"
+                f" {ADDRESS}, {HELD} from"
+                f" ({permission_sql(self.graph, channel, purpose, message.goal)})"
             )
             self._made[key] = table
         return self._made[key]

@@ -157,7 +157,8 @@ def _with_evidence(candidates: Candidates, message: Message) -> str:
         made = f"map([{keys}]::varchar[], [{values}]::varchar[])"
         parts.append(f"when chosen.segment = {literal(name)} then {made}")
         joins += f" left join {table} as {alias} on chosen.contact_id = {alias}.contact_id"
+    evidence = f"case {' '.join(parts)} end" if parts else "null"
     return (
         "select chosen.message, chosen.channel, chosen.contact_id,"
-        f" {f'case {chr(32).join(parts)} end' if parts else 'null'} from {_CHOSEN} as chosen{joins}"
+        f" {evidence} from {_CHOSEN} as chosen{joins}"
     )

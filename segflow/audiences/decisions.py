@@ -29,13 +29,15 @@ _HELD_OUT = ("control_group", "holdout")
 class Decided:
     """How many candidates were sent a message, held out and held, by reason.
 
-    `behind` has the messages that no channel could decide on, and the ids of what failed.
+    `behind` has the messages that no channel could decide on, and the ids of what failed; `failed`
+    those that failed themselves, and why.
     """
 
     sent: int
     held_out: int
     held: dict[str, int]
     behind: dict[str, frozenset[str]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def candidates(self) -> int:
@@ -60,9 +62,6 @@ def decide(
         evaluated: the segments whose rows this run has put aside; the others' views are asked.
         stale: the columns that are not up to date, by node.
         merges: a subquery that says where merged ids lead.
-
-    Raises:
-        StepError: a payload asks for a column that is nowhere.
     """
     candidates = Candidates(session, graph, timestamp(evaluation.as_of), evaluated, stale)
     exposures.prepare(session, candidates.columns["contact_id"])
@@ -122,7 +121,7 @@ def _decided(candidates: Candidates, messages: list[Message], evaluation: Evalua
     )
     control = f"{draw(literal(holdout.salt), 'unit_id')} < {round(holdout.percent * 100)}"
     held_out = f"{draw('message', 'cast(contact_id as varchar)')} < holdout * 100"
-    # No message is not a table without rows, which VALUES cannot be.
+    # Without messages there is one of no name: VALUES has at least one row.
     return (
         "create or replace table segments.decided as with"
         " messages (message, goal, on_all, holdout, is_contract) as"
@@ -234,6 +233,7 @@ def _count(candidates: Candidates, messages: list[Message]) -> Decided:
         sum(count for reason, count in rows if reason in _HELD_OUT),
         {reason: count for reason, count in rows if reason and reason not in _HELD_OUT},
         {name: found[0] for name, found in behind.items() if all(found)},
+        candidates.failed,
     )
 
 

@@ -14,6 +14,8 @@ from segflow.project.nodes import Channel, Purpose
 # What `permission_sql` adds to the columns of contacts; names that no table has by chance.
 ADDRESS, HELD = '"its address"', '"held because"'
 _PROFILING = "profiling"
+# Asks nothing but whether an address is good: for what was decided, or cannot be yet.
+OWED = Purpose(name="", package="", path="", basis="contract")
 
 
 def permission_sql(

@@ -62,7 +62,8 @@ def update_audiences(
     if relation is None or not session.relation_type(relation.schema, relation.identifier):
         roots = roots_of(stale.get(str(contacts), all_of(str(contacts))))
         updated.results = [_held(audience, roots, graph) for audience in chosen]
-        updated.results += _messages(graph, plan, dict.fromkeys(plan.messages, roots))
+        undecided = Decided(0, 0, {}, dict.fromkeys(plan.messages, roots))
+        updated.results += _messages(graph, plan, undecided)
         return updated
     graph = _as_it_stands(session, graph)
     types = {name.lower(): kind for name, kind in session.columns(f"select * from {relation}")}
@@ -95,14 +96,14 @@ def update_audiences(
     if plan.messages or (plan.is_whole and session.relation_type("segflow", "exposures")):
         moved = [movement.segment for movement in updated.movements]
         updated.decided = decide(session, graph, evaluation, moved, stale, merges)
-        updated.results += _messages(graph, plan, updated.decided.behind)
+        updated.results += _messages(graph, plan, updated.decided)
     user_types.write_user_types(session, graph)
     if updated.decided:
         matrix.write_matrix(session, graph)
         if len(plan.messages) == len(graph.project.messages):
             outcomes.write_outcomes(session, graph, evaluation.as_of, stale, merges)
     reach = user_types.write_reach(session, graph)
-    mailed = {n for a in graph.project.audiences if a.channel == _MAIL for n in a.segments}
+    mailed = _mailed(graph)
     updated.mailable = {
         s: n for (s, channel), n in reach.items() if channel == _MAIL and s in mailed
     }
@@ -111,6 +112,13 @@ def update_audiences(
     for audience in chosen:
         _audience(session, graph, audience, stale, updated, _undecided(graph, audience, updated))
     return updated
+
+
+def _mailed(graph: Graph) -> set[str]:
+    """The segments whose members get mail, by an audience or a message."""
+    project = graph.project
+    found = {n for a in project.audiences if a.channel == _MAIL for n in a.segments}
+    return found | {n for m in project.messages if _MAIL in m.channels for n in m.segments}
 
 
 def _guarding(graph: Graph, evaluated: dict[str, str | None], updated: Updated) -> Guarding:
@@ -193,14 +201,17 @@ def _as_it_stands(session: Session, graph: Graph) -> Graph:
     return replace(graph, relations={n: r for n, r in graph.relations.items() if n != consents})
 
 
-def _messages(graph: Graph, plan: Plan, waiting: Mapping[str, frozenset[str]]) -> list[Result]:
-    """One result per chosen message: decided, or held back because of what it reads."""
+def _messages(graph: Graph, plan: Plan, decided: Decided) -> list[Result]:
+    """One result per chosen message: decided, failed, or held back because of what it reads."""
     found = []
     for message in graph.project.messages:
         if message.name in plan.messages:
-            behind = waiting.get(message.name)
+            behind = decided.behind.get(message.name)
             result = Result(message.id, "message", message.name, message.name, "success")
-            if behind:
+            if message.name in decided.failed:
+                why = decided.failed[message.name]
+                result = replace(result, status="error", message=why)
+            elif behind:
                 names = ", ".join(sorted(graph.nodes[root].name for root in behind))
                 held = replace(result, status="held", message=f"reads {names}")
                 result = replace(held, because=tuple(sorted(behind)))
