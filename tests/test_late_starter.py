@@ -161,3 +161,17 @@ def test_late_events_put_nobody_at_risk_and_hold_nobody_who_asks_nothing_of_them
     assert [row for row in after if row[0] in EVENTLESS] != [r for r in before if r[0] in EVENTLESS]
     # seen from the last events that are known, more are silent by now
     assert copied.rows(at_risk) > at_risk_before
+
+
+def test_contacts_without_rows_empty_no_list(copied: Project) -> None:
+    folder = copied.root / "exports"
+    lists = {p: p.read_bytes() for p in folder.rglob("*.*") if p.suffix in (".csv", ".jsonl")}
+    assert len(lists) == 11
+    contacts = copied.root / "seeds" / "raw_contacts.csv"
+    contacts.write_text(contacts.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
+    for arguments in ((), ("--as-of", THEN)):
+        outcome = copied.segflow("run", *arguments)
+        assert outcome.code == 1
+        assert {p: p.read_bytes() for p in lists} == lists
+        assert outcome.out.count("HELD") == 11
+        assert "is a source without rows?" in outcome.out and "--approve" not in outcome.out

@@ -30,6 +30,8 @@ _MARKS = {
 _SHOWN_SEGMENTS = 12
 _SHOWN_HELD = 6
 _SHOWN_WARNINGS = 5
+# Where more is stopped than this, nobody should let it through by one line.
+_APPROVED_AT_ONCE = 10
 _MINUS = "\N{MINUS SIGN}"
 _NONE = "\N{EN DASH}"
 
@@ -272,8 +274,11 @@ def _ending(report: Report) -> Iterator[str]:
         yield f"  {when:<32}  {command}"
     if stopped:
         most = {t.name: max(o.moved for o in stopped if o.name == t.name) for t in stopped}
-        approvals = " ".join(f"--approve {name}={moved}" for name, moved in most.items())
-        yield f"  {'if that is right':<32}  segflow retry {approvals}"
+        if len(most) > _APPROVED_AT_ONCE:
+            yield f"  {'is a source without rows?':<32}  segflow debug"
+        else:
+            approvals = " ".join(f"--approve {name}={moved}" for name, moved in most.items())
+            yield f"  {'if that is right':<32}  segflow retry {approvals}"
         yield f"  {'who would move, and why':<32}  segflow plan"
 
 
