@@ -107,9 +107,11 @@ class Candidates:
         messages = list(messages)
         times = "count(distinct as_of)" if any(m.max_per_contact for m in messages) else "null"
         asked = [m.name for m in messages if m.cooldown or m.max_per_contact]
+        # In order, so that each message reads no more than its own.
         self.session.execute(
             f"create or replace table {_OWN} as select message, contact_id, max(as_of) as last_at,"
             f" {times} as times from {PAST} where message in ({listed(asked)}) group by all"
+            " order by message"
         )
         self._read_clocks()
         for message in messages:
