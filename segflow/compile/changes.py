@@ -77,7 +77,8 @@ def changes(before: tuple[Graph, Compilation], now: tuple[Graph, Compilation]) -
         if m.kind not in ("text", "renamed", "removed")
     } | {seed: (f"seed `{new.nodes[seed].name}`",) for seed in seeds}
     said = _said_otherwise(old, new)
-    own |= {node: (f"{new.nodes[node].kind} `{new.nodes[node].name}`",) for node in said}
+    named = [new.nodes[node] for node in said if node in new.nodes]
+    own |= {node.id: (f"{node.kind} `{node.name}`",) for node in named}
     roots: dict[str, tuple[str, ...]] = {}
     for node in new.order:
         found = [*own.get(node, ()), *(r for p in new.parents[node] for r in roots.get(p, ()))]
@@ -113,8 +114,12 @@ def joined(newest: Changes, older: Sequence[tuple[frozenset[str], Changes]]) -> 
 
 
 def _said_otherwise(old: Graph, new: Graph) -> dict[str, str]:
-    """Of messages, audiences and what they name: which keys have another value, or what is new."""
-    found = {}
+    """Of messages, audiences and what they name: which keys changed, what came and what went."""
+    found = {
+        node.id: f"no more {node.kind} `{node.name}`"
+        for node in old.nodes.values()
+        if node.kind in _PLAIN and node.id not in new.nodes
+    }
     for node in new.nodes.values():
         if node.kind not in _PLAIN:
             continue
