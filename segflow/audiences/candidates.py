@@ -1,4 +1,4 @@
-"""Memberships and messages in; every candidate with what holds her by herself, or a payload, out.
+"""Memberships and messages in; every candidate with what holds her by herself out.
 
 A candidate is a contact in a message's segment, once per channel of the message. Each message asks
 its policies of all its candidates on a channel in one statement, which fills CANDIDATES.
@@ -9,7 +9,8 @@ from datetime import date
 
 from segflow.audiences.exposures import LIVE, PAST
 from segflow.audiences.history import listed
-from segflow.audiences.permission import ADDRESS, HELD, OWED, permission_sql, suppressing
+from segflow.audiences.people import CLOCK, CLOCKS, People, of_contact
+from segflow.audiences.permission import OWED, suppressing
 from segflow.audiences.policies import POLICIES, Question
 from segflow.build.materializations import members_table
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph
@@ -20,19 +21,21 @@ from segflow.engines.base import SCRATCH, Session
 from segflow.errors import StepError
 from segflow.project.nodes import Channel, FrequencyCap, Message, Purpose
 
+# One row per contact and question: a message on a channel, by its number.
 CANDIDATES = f"{SCRATCH}.candidates"
-_ZONES, _OWN = f"{SCRATCH}.zones", f"{SCRATCH}.own_past"
+_OWN = f"{SCRATCH}.own_past"
 
 # Tables by alias, each with the names of its columns in lower case.
-_Tables = Mapping[str, tuple[str, set[str]]]
+Tables = Mapping[str, tuple[str, set[str]]]
 
 
 class Candidates:
     """The candidates of all messages of a project at one moment.
 
-    `evaluated` are the segments whose rows this run has put aside; the views of the others are
-    asked. `stale` are the columns that are not up to date, by node. `moment` is SQL. `behind` are
-    the failed nodes that what a message says on a channel stands on.
+    `messages` are in the order of their turns; `numbers` are those of the questions, by message and
+    channel, in that order. `evaluated` are the segments whose rows this run has put aside; the
+    views of the others are asked. `stale` are the columns that are not up to date, by node.
+    `moment` is SQL. `behind` are the failed nodes that what a message says on a channel stands on.
     """
 
     def __init__(
@@ -47,29 +50,31 @@ class Candidates:
         self.stale, self._evaluated = stale, set(evaluated)
         self.channels = {channel.name: channel for channel in graph.project.channels}
         self.purposes = {purpose.name: purpose for purpose in graph.project.purposes}
-        self.contacts = str(graph.relations[str(graph.find(CONTACTS))])
-        self.columns = self.columns_of(self.contacts)
-        self.zone = literal(str(graph.project.vars.get("time_zone", "UTC")))
-        self.today: date = session.rows(f"select cast({self.local(moment)} as date)")[0][0]
+        self.messages = sorted(graph.project.messages, key=self._turn)
+        places = [(m.name, channel) for m in self.messages for channel in m.channels]
+        self.numbers = {place: number for number, place in enumerate(places)}
+        asked = [column for message in self.messages for column in _asked(message)]
+        read = {name for message in self.messages for name in message.segments}
+        self.people = People(session, graph, moment, asked, read)
+        self.columns = self.people.columns
+        self.today: date = session.rows(f"select cast({self.people.local(moment)} as date)")[0][0]
         self.behind = {
             (message.name, name): self._behind(message, self.channels[name])
-            for message in graph.project.messages
+            for message in self.messages
             for name in message.channels
         }
-        self._made: dict[object, str] = {}
-        named = [c.lower() for m in graph.project.messages for c in _asked(m)]
-        wanted = dict.fromkeys(("contact_id", "account_id", "time_zone", *named))
-        self._asked_of_contacts = ", ".join(quoted(c) for c in wanted if c in self.columns)
         self.failed: dict[str, str] = {}
+        self._columns: dict[str, list[str]] = {}
 
-    def columns_of(self, table: str) -> dict[str, str]:
-        """Types by the names of columns in lower case."""
-        found = self.session.columns(f"select * from {table}")
-        return {name.lower(): kind for name, kind in found}
+    def _turn(self, message: Message) -> tuple[bool, int, str]:
+        return not self.purposes[message.purpose].is_contract, -message.priority, message.name
 
-    def local(self, time: str) -> str:
-        """A UTC time by the project's clock."""
-        return f"timezone({self.zone}, timezone('UTC', {time}))"
+    def columns_of(self, table: str) -> list[str]:
+        """The names of a table's columns in lower case."""
+        if table not in self._columns:
+            found = self.session.columns(f"select * from {table}")
+            self._columns[table] = [name.lower() for name, _ in found]
+        return self._columns[table]
 
     def standing(self, node: str | None) -> str | None:
         """The table or view of a node, None where there is none or it was never built."""
@@ -88,62 +93,53 @@ class Candidates:
         }
         return {name: table for name, table in found.items() if table}
 
-    @property
-    def _zone_of(self) -> str:
-        return "people.time_zone" if "time_zone" in self.columns else "null"
-
-    def ask(self, messages: Iterable[Message]) -> None:
+    def ask(self) -> None:
         """Fill CANDIDATES; PAST and LIVE say what came before.
 
         A message that fails is held back from all its candidates, and `failed` says why.
         """
+        contact = self.columns["contact_id"]
         self.session.execute(
-            f"create or replace table {CANDIDATES} (message varchar, channel varchar,"
-            f" place integer, contact_id {self.columns['contact_id']}, address varchar,"
-            " account_id varchar, segment varchar, entered_at timestamp, variant varchar,"
-            " send_after timestamp, local_date date, best double, payload map(varchar, varchar),"
-            " reason varchar, detail varchar)"
+            f"create or replace table {CANDIDATES} (question integer, who bigint, slot bigint,"
+            f" contact_id {contact}, segment varchar, entered_at timestamp, variant varchar,"
+            " send_after timestamp, local_date date, best double, live bigint, reason varchar,"
+            " detail varchar)"
         )
-        messages = list(messages)
-        times = "count(distinct as_of)" if any(m.max_per_contact for m in messages) else "null"
-        asked = [m.name for m in messages if m.cooldown or m.max_per_contact]
-        # In order, so that each message reads no more than its own.
-        self.session.execute(
-            f"create or replace table {_OWN} as select message, contact_id, max(as_of) as last_at,"
-            f" {times} as times from {PAST} where message in ({listed(asked)}) group by all"
-            " order by message"
-        )
-        self._read_clocks()
-        for message in messages:
-            for place, name in enumerate(message.channels):
+        self._read_own_past()
+        for message in self.messages:
+            for name in message.channels:
                 try:
-                    self._ask(message, self.channels[name], place)
+                    self._ask(message, self.channels[name])
                 except StepError as error:
                     # Of what fails, nothing new is sent; the other messages go on.
                     self.failed[message.name] = str(error)
                     self.behind[message.name, name] = frozenset({message.id})
-                    self._ask(message, self.channels[name], place)
+                    self._ask(message, self.channels[name])
 
-    def _read_clocks(self) -> None:
-        """What time it is where contacts are; where that is not known, where the project is."""
-        has_zones = "time_zone" in self.columns
-        zone = "time_zone" if has_zones else "null::varchar"
-        names = f"(select distinct {zone} as zone from {self.contacts})"
+    def _read_own_past(self) -> None:
+        """When contacts last had messages that rest, and how often those that are counted."""
+        counted = [m.name for m in self.messages if m.max_per_contact]
+        rests = "".join(
+            f" or (message = {literal(m.name)} and as_of > {self.moment} - {interval(m.cooldown)})"
+            for m in self.messages
+            if m.cooldown and m.name not in counted
+        )
+        times = "count(distinct as_of)" if counted else "null"
+        # In order, so that each message reads no more than its own.
         self.session.execute(
-            f"create or replace table {_ZONES} as select zone, known, timezone(known,"
-            f" timezone('UTC', {self.moment})) as local_now from (select zone,"
-            f" coalesce(name, {self.zone}) as known from {names}"
-            " left join pg_timezone_names() on zone = name)"
+            f"create or replace table {_OWN} as select message, contact_id, max(as_of) as last_at,"
+            f" {times} as times from {PAST} where message in ({listed(counted) or 'null'}){rests}"
+            " group by all order by message"
         )
 
-    def _ask(self, message: Message, channel: Channel, place: int) -> None:
+    def _ask(self, message: Message, channel: Channel) -> None:
         """Ask all policies of a message's candidates on one channel, in one statement."""
         purpose = self.purposes[message.purpose]
         behind = self.behind[message.name, channel.name]
         # What waits asks for nothing that may not be there.
-        people = self._people_of(message, channel, OWED if behind else purpose)
-        tables = {} if behind else self._evidence(message)
-        texts = {} if behind else self._payload(message, tables)
+        members = self.people.members(channel, OWED if behind else purpose, message.goal)
+        tables = {} if behind else self.evidence(message)
+        texts = {} if behind else self.payload(message, tables)
         caps = tuple(n for n, c in enumerate(channel.frequency_cap) if _counts(c, message))
         missing = [f"case when {text} is null then {literal(k)} end" for k, text in texts.items()]
         asked = Question(
@@ -160,72 +156,30 @@ class Candidates:
         by = {reason: f"held_{number}" for number, reason in enumerate(held)}
         details = "".join(f", {sql} as {by[reason]}" for reason, sql in held.items())
         reasons = " ".join(f"when {c} is not null then {literal(r)}" for r, c in by.items())
-        detail = f"coalesce({', '.join(by.values())})"
         best = message.limit.best_by if message.limit and not behind else None
-        # Few clocks, many contacts: what time it is elsewhere is slow to ask.
-        clocks = (
-            "select zone, send_at, case when send_at > local_now"
-            " then timezone('UTC', timezone(known, send_at)) end as send_after"
-            f" from (select *, {_send_at(message, channel, purpose)} as send_at from {_ZONES})"
-        )
         rank = self._value(message, best, tables) if best else "null"
-        keys, values = ", ".join(map(literal, texts)), ", ".join(texts.values())
-        account = "cast(people.account_id as varchar)" if "account_id" in self.columns else "null"
-        evidence = "".join(
-            f" left join {table} as {alias} on members.contact_id = {alias}.contact_id"
-            for alias, (table, _) in tables.items()
+        clocks = (
+            f"select {CLOCK}, send_at, case when send_at > local_now"
+            " then timezone('UTC', timezone(known, send_at)) end as send_after"
+            f" from (select *, {_send_at(message, channel, purpose)} as send_at from {CLOCKS})"
         )
         self.session.execute(
-            f"insert into {CANDIDATES} with asked as (select members.contact_id,"
-            f" people.{ADDRESS} as address, {account} as account_id, members.segment,"
-            f" members.entered_at, {variant_of(message)} as variant,"
-            " clocks.send_at, clocks.send_after,"
-            f" try_cast({rank} as double) as best,"
-            f" map([{keys}]::varchar[], [{values}]::varchar[]) as payload{details}"
-            f" from ({self._members(message)}) as members"
-            f" left join {people} as people on members.contact_id = people.contact_id"
-            f" left join ({clocks}) as clocks on {self._zone_of} is not distinct from clocks.zone"
-            f"{self._joins(asked)}{evidence})"
-            f" select {literal(message.name)}, {literal(channel.name)}, {place}, contact_id,"
-            " address, account_id, segment, entered_at, variant,"
-            " send_after, cast(send_at as date), best,"
-            f" case when {detail} is null then payload end,"
-            f" case {reasons} end, {detail} from asked"
+            f"insert into {CANDIDATES} with asked as (select members.contact_id, members.who,"
+            f" members.slot, members.segment, members.entered_at, {variant_of(message)} as variant,"
+            f" clocks.send_at, clocks.send_after, live.live, try_cast({rank} as double) as best"
+            f"{details} from ({_first(message, members)}) as members left join ({clocks}) as clocks"
+            f" using ({CLOCK}){self._joins(asked)}{joins_of(tables)})"
+            f" select {self.numbers[message.name, channel.name]}, who, slot, contact_id, segment,"
+            " entered_at, variant, send_after, cast(send_at as date), best, live,"
+            f" case {reasons} end, coalesce({', '.join(by.values())}) from asked"
         )
-
-    def _members(self, message: Message) -> str:
-        """The contacts of a message's segments, each by the first that she is in."""
-        names = listed(message.segments)
-        if len(message.segments) == 1:
-            return (
-                "select contact_id, segment, entered_at from segments.memberships"
-                f" where segment = {names}"
-            )
-        return (
-            f"select contact_id, arg_min(segment, list_position([{names}], segment)) as segment,"
-            " min(entered_at) as entered_at from segments.memberships"
-            f" where segment in ({names}) group by contact_id"
-        )
-
-    def _people_of(self, message: Message, channel: Channel, purpose: Purpose) -> str:
-        """A table of all contacts: whether and where we may write to them, and what is asked."""
-        key = (channel.name, purpose.name, *suppressing(channel, purpose, message.goal))
-        if key not in self._made:
-            table = f'{SCRATCH}."people {len(self._made)}"'
-            self.session.execute(
-                f"create or replace table {table} as select {self._asked_of_contacts},"
-                f" {ADDRESS}, {HELD} from"
-                f" ({permission_sql(self.graph, channel, purpose, message.goal)})"
-            )
-            self._made[key] = table
-        return self._made[key]
 
     def _joins(self, asked: Question) -> str:
         """What the policies of a message look at, beside its members, people and evidence."""
         message, channel = asked.message, asked.channel
         mine = f"message = {literal(message.name)}"
         found = {
-            "live": f"(select contact_id, as_of from {LIVE} where {mine}"
+            "live": f"(select contact_id, as_of, live from {LIVE} where {mine}"
             f" and channel = {literal(channel.name)})"
         }
         if message.exclude:
@@ -248,43 +202,9 @@ class Candidates:
             for alias, table in found.items()
         )
         if asked.caps:
-            capped = self._capped(message, channel, asked.purpose)
-            joins += f" left join {capped} as capped on people.{ADDRESS} = capped.address"
+            capped = self.people.capped(channel, _loud("local_now", channel))
+            joins += f" left join {capped} as capped on members.slot = capped.slot"
         return joins
-
-    def _capped(self, message: Message, channel: Channel, purpose: Purpose) -> str:
-        """A table of the addresses that have reached caps of a channel, with the caps' numbers.
-
-        A window ends on the day when a message would go out; what is put off to a later day counts.
-        """
-        key = ("caps", channel.name)
-        if key not in self._made:
-            table = f'{SCRATCH}."caps {len(self._made)}"'
-            caps, people = channel.frequency_cap, self._people_of(message, channel, purpose)
-            counts = "".join(
-                f", count(*) filter (where past.local_date > addresses.day - {cap.days}"
-                + (f" and past.goal = {literal(cap.goal)}" if cap.goal else "")
-                + (f" and list_contains(past.tags, {literal(cap.tag)})" if cap.tag else "")
-                + f") >= {cap.count} as cap_{number}"
-                for number, cap in enumerate(caps)
-            )
-            any_of = " or ".join(f"cap_{n}" for n in range(len(caps)))
-            reached = ", ".join(f"case when cap_{n} then {n} end" for n in range(len(caps)))
-            self.session.execute(
-                f"create or replace table {table} as with addresses as (select"
-                f" {ADDRESS} as address, min(cast({_loud('local_now', channel)} as date)) as day"
-                f" from {people} as people join {_ZONES} as zones"
-                f" on {self._zone_of} is not distinct from zones.zone"
-                f" where {ADDRESS} is not null group by address),"
-                f" recent as (select people.{ADDRESS} as address, past.* from {PAST} as past"
-                f" join {people} as people on past.contact_id = people.contact_id"
-                f" where past.channel = {literal(channel.name)} and not past.is_contract),"
-                f" counted as (select address{counts} from recent as past join addresses"
-                " using (address) group by address)"
-                f" select address, [{reached}] as caps from counted where {any_of}"
-            )
-            self._made[key] = table
-        return self._made[key]
 
     def _behind(self, message: Message, channel: Channel) -> frozenset[str]:
         """The failed nodes that what a message says on a channel stands on."""
@@ -303,27 +223,27 @@ class Candidates:
 
     # ── what a message says ───────────────────────────────────────────────────────────────────
 
-    def _evidence(self, message: Message) -> _Tables:
+    def evidence(self, message: Message) -> Tables:
         """The tables of the evidence that a message asks for."""
         asked = {column.lower() for column in _asked(message)} - {"contact_id"}
         tables = self.rows_of(message.segments)
         found = {name: (table, set(self.columns_of(table))) for name, table in tables.items()}
         return {quoted(f"evidence of {n}"): (t, c) for n, (t, c) in found.items() if asked & c}
 
-    def _value(self, message: Message, column: str, tables: _Tables) -> str:
+    def _value(self, message: Message, column: str, tables: Tables) -> str:
         """A column of the evidence, else of contacts; who a contact is, is never evidence."""
         name = column.lower()
         found = [f"{a}.{quoted(column)}" for a, (_, names) in tables.items() if name in names]
         own = {"contact_id", *(channel.address.lower() for channel in self.channels.values())}
         if name in self.columns and (not found or name in own):
-            return f"people.{quoted(column)}"
+            return f"members.{of_contact(column)}"
         if not found and len(self.rows_of(message.segments)) < len(message.segments):
             return "null"
         if not found:
             raise StepError(f"neither its segments nor `{CONTACTS}` have a column `{column}`")
         return f"coalesce({', '.join(found)})"
 
-    def _payload(self, message: Message, tables: _Tables) -> dict[str, str]:
+    def payload(self, message: Message, tables: Tables) -> dict[str, str]:
         """SQL of each text of a message's payload, null where a value is missing."""
         # Only payloads are read with Jinja where every template is in the cache.
         from segflow.compile.payloads import VARIANT, to_sql
@@ -333,6 +253,26 @@ class Candidates:
             return variant_of(message) if is_variant else self._value(message, column, tables)
 
         return {key: to_sql(text, value_of) for key, text in message.payload.items()}
+
+
+def _first(message: Message, members: str) -> str:
+    """The members of a message's segments, each by the first of them that she is in."""
+    names = listed(message.segments)
+    if len(message.segments) == 1:
+        return f"select * from {members} where segment = {names}"
+    return (
+        "select * replace (min(entered_at) over (partition by contact_id) as entered_at)"
+        f" from {members} where segment in ({names}) qualify row_number() over"
+        f" (partition by contact_id order by list_position([{names}], segment)) = 1"
+    )
+
+
+def joins_of(tables: Tables) -> str:
+    """The joins that bring the evidence of `members`."""
+    return "".join(
+        f" left join {table} as {alias} on members.contact_id = {alias}.contact_id"
+        for alias, (table, _) in tables.items()
+    )
 
 
 def draw(salt: str, unit: str) -> str:

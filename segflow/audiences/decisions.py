@@ -9,20 +9,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from segflow.audiences import exposures
-from segflow.audiences.candidates import CANDIDATES, Candidates, draw
-from segflow.audiences.choosing import LIMITED, SLOTS, WINNERS, choose
+from segflow.audiences.candidates import CANDIDATES, Candidates, draw, joins_of
+from segflow.audiences.choosing import LIMITED, SLOTS, choose
 from segflow.audiences.exposures import PAST
 from segflow.audiences.history import listed
 from segflow.audiences.membership import Evaluation
+from segflow.audiences.people import NUMBER, PEOPLE
 from segflow.audiences.policies import POLICIES
 from segflow.compile.graph import CONSENTS, Graph
 from segflow.compile.lineage import Stale
-from segflow.compile.relations import interval, literal, timestamp
-from segflow.engines.base import Session
+from segflow.compile.relations import interval, literal, quoted, timestamp
+from segflow.engines.base import SCRATCH, Session
 from segflow.project.nodes import Holdout, Message
 
 _NOBODY = Holdout(percent=0, salt="")
 _HELD_OUT = ("control_group", "holdout")
+
+# A message on a channel, by number; who of those chosen is held out; what they are told.
+_QUESTIONS, _DRAWN, _TOLD = f"{SCRATCH}.questions", f"{SCRATCH}.drawn", f"{SCRATCH}.told"
 
 
 @dataclass(frozen=True)
@@ -67,28 +71,119 @@ def decide(
     exposures.prepare(session, candidates.columns["contact_id"])
     waiting = [place for place, roots in candidates.behind.items() if roots]
     exposures.take_up(session, graph, evaluation.as_of, merges, waiting)
-    messages = _in_turn(candidates, graph.project.messages)
-    candidates.ask(messages)
-    choose(candidates, messages)
+    candidates.ask()
+    choose(candidates)
+    _list_questions(candidates, evaluation)
+    _draw(candidates)
+    _tell(candidates)
     with session.transaction():
         exposures.take_back(session, evaluation.as_of, waiting)
-        _write(candidates, messages, evaluation)
+        _write(candidates, evaluation)
         exposures.write_ends(session, evaluation.as_of)
-        exposures.write_next(session, evaluation.as_of, [(m.name, m.priority) for m in messages])
-    return _count(candidates, messages)
+        priorities = [(m.name, m.priority) for m in candidates.messages]
+        exposures.write_next(session, evaluation.as_of, priorities)
+    return _count(candidates)
 
 
-def _in_turn(candidates: Candidates, messages: Iterable[Message]) -> list[Message]:
-    def turn(message: Message) -> tuple[bool, int, str]:
-        is_contract = candidates.purposes[message.purpose].is_contract
-        return not is_contract, -message.priority, message.name
+def _list_questions(candidates: Candidates, evaluation: Evaluation) -> None:
+    """What is said of each message on each channel, for the tables that are written."""
+    rows = "".join(
+        f", ({candidates.numbers[m.name, name]}, {turn}, {literal(m.name)}, {literal(name)},"
+        f" {literal(m.goal)}, {m.on_all_channels}, {m.holdout},"
+        f" {candidates.purposes[m.purpose].is_contract}, {m.priority}, {_list(m.tags)},"
+        f" {literal(m.purpose)}, {interval(m.lasts or candidates.channels[name].lasts)},"
+        f" {literal(_fingerprint(m, evaluation))})"
+        for turn, m in enumerate(candidates.messages)
+        for name in m.channels
+    )
+    # VALUES has at least one row: that of no question.
+    nothing = "(null, null, '', '', '', false, 0, false, 0, []::varchar[], '', interval '0 d', '')"
+    candidates.session.execute(
+        f"create or replace table {_QUESTIONS} as from (values {nothing}{rows}) as listed"
+        " (question, turn, message, channel, goal, on_all, holdout, is_contract, priority, tags,"
+        " purpose, lasts, fingerprint)"
+    )
 
-    return sorted(messages, key=turn)
+
+def _draw(candidates: Candidates) -> None:
+    """Who is held out is drawn from those who were chosen, account by account where it is so."""
+    holdout = candidates.graph.project.holdout or _NOBODY
+    unit = "cast(contact_id as varchar)"
+    account = "cast(account_id as varchar)" if "account_id" in candidates.columns else "null"
+    if holdout.unit == "account":
+        unit = f"coalesce({account}, {unit})"
+    control = f"{draw(literal(holdout.salt), 'unit_id')} < {round(holdout.percent * 100)}"
+    held_out = f"{draw('message', 'cast(chosen.contact_id as varchar)')} < holdout * 100"
+    before = f"bool_or(is_control) as was_control from {PAST} where not is_contract"
+    candidates.session.execute(
+        f"create or replace table {_DRAWN} as with chosen as (select question, who, contact_id,"
+        f" {account} as account_id, {unit} as unit_id from {SLOTS} join {PEOPLE} on who = {NUMBER}"
+        f" where live is null), units as (select unit_id, {before}"
+        " and unit_id in (select unit_id from chosen) group by unit_id),"
+        f" contacts as (select contact_id, {before}"
+        " and contact_id in (select contact_id from chosen) group by contact_id)"
+        # Of two who were merged into one, or whose accounts were, the stricter draw stays.
+        " select question, who, chosen.account_id, chosen.unit_id, not is_contract"
+        " and (coalesce(contacts.was_control, false) or coalesce(units.was_control,"
+        f" {control})) as is_control, case when is_control then 'control_group'"
+        f" when {held_out} then 'holdout' end as reason"
+        f" from chosen join {_QUESTIONS} using (question) left join units using (unit_id)"
+        " left join contacts on chosen.contact_id = contacts.contact_id"
+    )
 
 
-def _write(candidates: Candidates, messages: list[Message], evaluation: Evaluation) -> None:
+def _tell(candidates: Candidates) -> None:
+    """The payload of whom was chosen, and the evidence of the segment that she is in, as text."""
+    session, contact = candidates.session, candidates.columns["contact_id"]
+    texts = "map(varchar, varchar)"
+    session.execute(
+        f"create or replace table {_TOLD} (question integer, who bigint, contact_id {contact},"
+        f" variant varchar, send_after timestamp, local_date date, segment varchar,"
+        f" entered_at timestamp, evidence {texts}, payload {texts})"
+    )
+    for message in candidates.messages:
+        purpose = candidates.purposes[message.purpose]
+        for name in message.channels:
+            if candidates.behind[message.name, name]:
+                continue
+            members = candidates.people.members(candidates.channels[name], purpose, message.goal)
+            payload = _map(candidates.payload(message, candidates.evidence(message)))
+            evidence, joins = _evidence(candidates, message)
+            session.execute(
+                f"insert into {_TOLD} select question, who, members.contact_id, variant,"
+                f" send_after, local_date, segment, entered_at, {evidence}, {payload}"
+                f" from (select candidates.*, members.* exclude (who, slot, contact_id, segment,"
+                f" entered_at) from {CANDIDATES} as candidates join {_DRAWN} using (question, who)"
+                f" join {members} as members using (who, segment) where question ="
+                f" {candidates.numbers[message.name, name]}) as members{joins}"
+            )
+
+
+def _evidence(candidates: Candidates, message: Message) -> tuple[str, str]:
+    """The evidence of the segment that one of `members` is in, and the joins that bring it."""
+    tables = {
+        quoted(f"evidence of {name}"): (name, table, candidates.columns_of(table))
+        for name, table in candidates.rows_of(message.segments).items()
+    }
+    parts = " ".join(
+        f"when segment = {literal(name)} then "
+        + _map({c: f"cast({alias}.{quoted(c)} as varchar)" for c in columns if c != "contact_id"})
+        for alias, (name, _, columns) in tables.items()
+    )
+    joins = joins_of(
+        {alias: (table, set(columns)) for alias, (_, table, columns) in tables.items()}
+    )
+    return (f"case {parts} end" if parts else "null"), joins
+
+
+def _map(texts: Mapping[str, str]) -> str:
+    keys, values = ", ".join(map(literal, texts)), ", ".join(texts.values())
+    return f"map([{keys}]::varchar[], [{values}]::varchar[])"
+
+
+def _write(candidates: Candidates, evaluation: Evaluation) -> None:
     session = candidates.session
-    session.execute(_decided(candidates, messages, evaluation))
+    session.execute(_decided(candidates, evaluation))
     session.execute(
         "create table if not exists segments.decision_counts (run integer, as_of timestamp,"
         " as_of_date date, message varchar, channel varchar, action varchar, reason varchar,"
@@ -105,92 +200,57 @@ def _write(candidates: Candidates, messages: list[Message], evaluation: Evaluati
         "comment on view segments.decisions is 'What the latest run decided, and why. One row per"
         " message, channel and contact in one of the message''s segments.'"
     )
-    session.execute(f"insert into segflow.exposures {_exposed(candidates, messages, evaluation)}")
+    session.execute(f"insert into segflow.exposures {_exposed(candidates, evaluation)}")
 
 
-def _decided(candidates: Candidates, messages: list[Message], evaluation: Evaluation) -> str:
-    """Every candidate with its one reason; who is held out is drawn from those who were chosen."""
-    holdout = candidates.graph.project.holdout or _NOBODY
-    unit = "cast(contact_id as varchar)"
-    if holdout.unit == "account" and "account_id" in candidates.columns:
-        unit = f"coalesce(account_id, {unit})"
-    told = ", ".join(
-        f"({literal(m.name)}, {literal(m.goal)}, {m.on_all_channels}, {m.holdout},"
-        f" {candidates.purposes[m.purpose].is_contract})"
-        for m in messages
-    )
-    control = f"{draw(literal(holdout.salt), 'unit_id')} < {round(holdout.percent * 100)}"
-    held_out = f"{draw('message', 'cast(contact_id as varchar)')} < holdout * 100"
-    # Without messages there is one of no name: VALUES has at least one row.
+def _decided(candidates: Candidates, evaluation: Evaluation) -> str:
+    """Every candidate with its one reason."""
     return (
         "create or replace table segments.decided as with"
-        " messages (message, goal, on_all, holdout, is_contract) as"
-        f" (values {told or '(null::varchar, null::varchar, false, 0, false)'}),"
-        f" units as (select unit_id, bool_or(is_control) as was_control from {PAST}"
-        " where not is_contract group by unit_id), contacts as (select contact_id,"
-        f" bool_or(is_control) as is_out from {PAST} where not is_contract group by contact_id),"
-        f" chosen as (select message, channel, contact_id, {unit} as unit_id from {WINNERS}"
-        f" join {CANDIDATES} using (message, channel, contact_id)),"
-        # Of two who were merged into one, or whose accounts were, the stricter draw stays.
-        " drawn as (select chosen.*, not is_contract and (coalesce(is_out, false)"
-        f" or coalesce(was_control, {control})) as is_control, {held_out} as is_held_out"
-        " from chosen join messages using (message) left join units using (unit_id)"
-        " left join contacts using (contact_id)),"
-        f" elsewhere as (select message, contact_id, min(channel) as channel from {WINNERS}"
-        " group by all), reasoned as (select candidates.*, messages.goal, holdout, unit_id,"
-        " is_control, elsewhere.channel as won_on, limited.detail as over, slots.message as slot,"
-        " slots.contact_id = candidates.contact_id as is_hers, slots.decision_id as live,"
+        # Who got the message elsewhere, and what has the slot.
+        f" elsewhere as (select turn, who, min(channel) as won_on from {_DRAWN}"
+        f" join {_QUESTIONS} using (question) group by all),"
+        f" slots as (select slots.*, message as name from {SLOTS} as slots join {_QUESTIONS}"
+        " using (question)), reasoned as (select candidates.*, message, channel, goal, holdout,"
+        " drawn.unit_id, drawn.is_control, won_on, limited.detail as over,"
+        " slots.name as has_slot, slots.who = candidates.who as is_hers,"
+        " slots.live is not null as was_there,"
         " case when candidates.reason is not null then candidates.reason"
-        " when drawn.is_control then 'control_group' when drawn.is_held_out then 'holdout'"
-        " when drawn.unit_id is not null then null"
-        " when elsewhere.channel is not null and not on_all then 'preferred_channel'"
+        " when drawn.who is not null then drawn.reason"
+        " when won_on is not null and not on_all then 'preferred_channel'"
         " when limited.detail is not null then 'limit' else 'lost' end as because"
-        f" from {CANDIDATES} as candidates join messages using (message)"
-        " left join drawn using (message, channel, contact_id)"
-        " left join elsewhere using (message, contact_id)"
-        f" left join {LIMITED} as limited using (message, contact_id)"
-        f" left join {SLOTS} as slots using (channel, address))"
+        f" from {CANDIDATES} as candidates join {_QUESTIONS} using (question)"
+        f" left join {_DRAWN} as drawn using (question, who)"
+        " left join elsewhere using (turn, who)"
+        f" left join {LIMITED} as limited using (turn, who)"
+        " left join slots on candidates.slot = slots.slot)"
         f" select {evaluation.run} as run,"
         f" {candidates.moment} as as_of, contact_id, message, goal, channel, variant,"
         " case when because is null then 'send' else 'hold' end as action, because as reason,"
-        " case because when 'lost' then slot end as lost_to, send_after, segment, entered_at,"
-        " case because when 'lost' then case when slot is null then"
+        " case because when 'lost' then has_slot end as lost_to, send_after, segment, entered_at,"
+        " case because when 'lost' then case when has_slot is null then"
         " 'another contact with this address goes first' when not is_hers then"
-        " 'another contact with this address gets ' || slot when live is not null then"
-        " slot || ' came before it, and keeps its place while it is live'"
-        " else 'gets ' || slot || ' instead' end"
+        " 'another contact with this address gets ' || has_slot when was_there then"
+        " has_slot || ' came before it, and keeps its place while it is live'"
+        " else 'gets ' || has_slot || ' instead' end"
         " when 'holdout' then holdout || ' %' when 'preferred_channel' then won_on"
         " when 'limit' then coalesce(detail, over) else detail end as detail, unit_id, is_control"
         " from reasoned"
     )
 
 
-def _exposed(candidates: Candidates, messages: list[Message], evaluation: Evaluation) -> str:
+def _exposed(candidates: Candidates, evaluation: Evaluation) -> str:
     """Who was chosen, sent or held out, with all that has to be known of it later."""
-    told = ", ".join(
-        f"({literal(m.name)}, {literal(channel)}, {m.priority}, {_list(m.tags)},"
-        f" {candidates.purposes[m.purpose].is_contract}, {literal(m.purpose)},"
-        f" {interval(m.lasts or candidates.channels[channel].lasts)},"
-        f" {literal(_fingerprint(m, evaluation))})"
-        for m in messages
-        for channel in m.channels
-    )
     said, statements = _statements(candidates)
     commit = literal(evaluation.git_commit) if evaluation.git_commit else "null"
-    nothing = "(null, null, 0, []::varchar[], false, null, interval '0 days', null)"
     return (
-        "with messages (message, channel, priority, tags, is_contract, purpose, lasts,"
-        f" fingerprint) as (values {told or nothing})"
-        f" select {_ID}, decided.run, decided.as_of, contact_id,"
-        " candidates.account_id, message, decided.goal, channel, decided.variant, decided.action,"
-        " decided.reason, messages.priority, messages.tags, messages.is_contract,"
-        " decided.unit_id, decided.is_control, decided.send_after, candidates.local_date,"
-        " coalesce(decided.send_after, decided.as_of) + messages.lasts, decided.segment,"
-        f" decided.entered_at, winners.evidence, candidates.payload, {said},"
-        f" messages.fingerprint, {commit} from {WINNERS} as winners"
-        " join segments.decided as decided using (message, channel, contact_id)"
-        f" join {CANDIDATES} as candidates using (message, channel, contact_id)"
-        f" join messages using (message, channel){statements}"
+        f"select {_ID}, {evaluation.run}, decided.as_of, contact_id, account_id, message, goal,"
+        " channel, variant, case when reason is null then 'send' else 'hold' end, reason, priority,"
+        " tags, is_contract, unit_id, is_control, send_after, local_date,"
+        " coalesce(send_after, decided.as_of) + lasts, segment, entered_at, evidence, payload,"
+        f" {said}, fingerprint, {commit}"
+        f" from (select {candidates.moment} as as_of, * from {_TOLD} join {_DRAWN}"
+        f" using (question, who) join {_QUESTIONS} using (question)) as decided{statements}"
         " order by message, channel, contact_id"
     )
 
@@ -206,8 +266,7 @@ def _statements(candidates: Candidates) -> tuple[str, str]:
     newest = "".join(f", max({column}) as {column}" for column in known)
     return f"case when said.purpose is not null then concat_ws(', ', {words}) end", (
         f" left join (select contact_id, channel, purpose{newest} from {table} where is_granted"
-        " group by all) as said on winners.contact_id = said.contact_id"
-        " and winners.channel = said.channel and messages.purpose = said.purpose"
+        " group by all) as said using (contact_id, channel, purpose)"
     )
 
 
@@ -223,11 +282,13 @@ def _list(names: Iterable[str]) -> str:
     return f"[{listed(names) if names else ''}]::varchar[]"
 
 
-def _count(candidates: Candidates, messages: list[Message]) -> Decided:
+def _count(candidates: Candidates) -> Decided:
     rows = candidates.session.rows(
         "select reason, count(*) from segments.decided group by all order by 2 desc, 1"
     )
-    behind = {m.name: [candidates.behind[m.name, c] for c in m.channels] for m in messages}
+    behind = {
+        m.name: [candidates.behind[m.name, c] for c in m.channels] for m in candidates.messages
+    }
     return Decided(
         sum(count for reason, count in rows if reason is None),
         sum(count for reason, count in rows if reason in _HELD_OUT),

@@ -14,8 +14,10 @@ from segflow.compile.relations import literal, timestamp
 from segflow.engines.base import SCRATCH, Session
 from segflow.errors import WorkspaceError
 
-# What was carried out before this run, by the ids that contacts have now; of it what is live.
-PAST, LIVE = f"{SCRATCH}.past", f"{SCRATCH}.live"
+# What was carried out before this run, by the ids that contacts have now: a view for the session.
+PAST = "past_exposures"
+# Of it what is live, by a number.
+LIVE = f"{SCRATCH}.live"
 _ENDED = f"{SCRATCH}.ended"
 
 _COLUMNS = """
@@ -68,15 +70,14 @@ def take_up(
         joined = f" left join {merges} as merges on past.contact_id = merges.merged_contact_id"
         who = "coalesce(merges.contact_id, past.contact_id)"
     session.execute(
-        f"create or replace table {PAST} as select decision_id, {who} as contact_id, account_id,"
-        " message, goal, channel, tags, as_of, local_date, is_contract, lasts_until, unit_id,"
-        f" is_control from segflow.exposures as past{joined}"
-        f" where as_of < {now} or {_among(waiting)}"
+        f"create or replace temp view {PAST} as select past.* replace ({who} as contact_id)"
+        f" from segflow.exposures as past{joined} where as_of < {now} or {_among(waiting)}"
     )
     session.execute(
-        f"create or replace table {LIVE} as select * from {PAST}"
+        f"create or replace table {LIVE} as select row_number() over () as live, decision_id,"
+        f" contact_id, message, channel, goal, is_contract, as_of from {PAST}"
         f" anti join (from segflow.exposure_ends where ended_at < {now}) using (decision_id)"
-        f" where lasts_until > {now}"
+        f" where lasts_until > {now} order by message"
     )
     session.execute(f"create or replace table {_ENDED} (decision_id varchar, reason varchar)")
     for goal in graph.project.goals:
@@ -85,26 +86,27 @@ def take_up(
         if reached and session.relation_type(reached.schema, reached.identifier):
             end(
                 session,
-                "success",
-                f"select decision_id from {LIVE} as live join {reached}"
+                f"select live, 'success' as reason from {LIVE} as live join {reached}"
                 " as reached on live.contact_id = reached.contact_id"
                 f" and reached.happened_at > live.as_of and reached.happened_at <= {now}"
-                f" where live.goal = {literal(goal.name)} and not live.is_contract"
-                " group by decision_id",
+                f" where live.goal = {literal(goal.name)} and not live.is_contract group by live",
             )
-    end(
-        session,
-        "merged",
-        f"select decision_id from {LIVE} qualify row_number() over"
-        " (partition by message, channel, contact_id order by as_of, decision_id) > 1",
+    if merges:
+        end(
+            session,
+            f"select live, 'merged' as reason from {LIVE} qualify row_number() over"
+            " (partition by message, channel, contact_id order by as_of, decision_id) > 1",
+        )
+
+
+def end(session: Session, query: str) -> None:
+    """What a query names is live no longer: `live`, its number, and the `reason`."""
+    ended = f"{SCRATCH}.ending"
+    session.execute(f"create or replace table {ended} as {query}")
+    session.execute(
+        f"insert into {_ENDED} select decision_id, reason from {LIVE} join {ended} using (live)"
     )
-
-
-def end(session: Session, reason: str | None, query: str) -> None:
-    """What a query names is live no longer: a decision_id, and its reason where none is given."""
-    said = f", {literal(reason)}" if reason else ", reason"
-    session.execute(f"insert into {_ENDED} select decision_id{said} from ({query})")
-    session.execute(f"delete from {LIVE} where decision_id in (select decision_id from {_ENDED})")
+    session.execute(f"delete from {LIVE} where live in (select live from {ended})")
 
 
 def take_back(session: Session, as_of: datetime, waiting: Collection[tuple[str, str]]) -> None:
@@ -138,11 +140,12 @@ def write_ends(session: Session, as_of: datetime) -> None:
 def write_next(session: Session, as_of: datetime, priorities: Iterable[tuple[str, int]]) -> None:
     """The live message of each contact on each channel, at most one: `segments.next_message`."""
     known = ", ".join(f"({literal(name)}, {priority})" for name, priority in priorities)
+    now = timestamp(as_of)
     session.execute(
         "create or replace table segments.next_message as"
         f" with priorities (message, priority) as (values {known or '(null, null)'}), live as ("
         f"select decision_id, contact_id from {LIVE} union all select decision_id, contact_id"
-        f" from segflow.exposures where as_of = {timestamp(as_of)}"
+        f" from segflow.exposures where as_of = {now}"
         f" and decision_id not in (select decision_id from {LIVE})"
         f" and decision_id not in (select decision_id from {_ENDED}))"
         " select live.contact_id, sent.channel, sent.message, sent.goal, sent.variant,"
@@ -150,7 +153,7 @@ def write_next(session: Session, as_of: datetime, priorities: Iterable[tuple[str
         " sent.as_of as since, sent.send_after, sent.lasts_until, sent.decision_id"
         " from live join segflow.exposures as sent using (decision_id)"
         " left join priorities on sent.message = priorities.message"
-        " where sent.action = 'send' order by channel, contact_id"
+        f" where sent.action = 'send' and sent.lasts_until > {now}"
     )
     session.execute(
         "comment on table segments.next_message is 'The message that is live for a contact."

@@ -116,7 +116,7 @@ exposed as (
     select {who} as contact_id, past.* exclude (contact_id),
         greatest(as_of, coalesce(send_after, as_of)) as starts_at
     from segflow.exposures as past {joined}
-    where not is_contract
+    where not is_contract and goal in (select goal from goals)
 ),
 drawn as (
     select goal, null::varchar as message, null::varchar as variant, contact_id, as_of, starts_at,

@@ -19,12 +19,20 @@ OWED = Purpose(name="", package="", path="", basis="contract")
 
 
 def permission_sql(
-    graph: Graph, channel: Channel, purpose: Purpose, goal: str | None = None
+    graph: Graph,
+    channel: Channel,
+    purpose: Purpose,
+    goal: str | None = None,
+    contacts: str | None = None,
 ) -> str:
-    """A SELECT of all contacts, with ADDRESS, and HELD: null where a message may go out."""
+    """A SELECT of all contacts, with ADDRESS, and HELD: null where a message may go out.
+
+    `contacts` is a table to take them from that has at least what the channel asks for.
+    """
+    contacts = contacts or str(graph.relations[str(graph.find(CONTACTS))])
     refused = "is not true" if channel.needs_consent and purpose.basis == "consent" else "is false"
     return (
-        f"with people as ({_people(graph, channel, purpose, goal)}),"
+        f"with people as ({_people(graph, channel, purpose, goal, contacts)}),"
         f' refusals as (select {ADDRESS}, bool_or("is reachable" is false) as unreachable,'
         ' bool_or("is suppressed") as suppressed, bool_or("is granted" is false) as refused'
         ' from people where "is reachable" is false or "is suppressed" or "is granted" is false'
@@ -38,6 +46,14 @@ def permission_sql(
     )
 
 
+def address_sql(channel: Channel) -> str:
+    """The address of one of `contacts` on a channel, in one spelling; null where there is none."""
+    address = f"trim(cast(contacts.{quoted(channel.address)} as varchar))"
+    if channel.address.lower() != "contact_id":
+        address = f"lower({address})"
+    return f"nullif({address}, '')"
+
+
 def suppressing(channel: Channel, purpose: Purpose, goal: str | None) -> list[str]:
     """The segments that a channel does not write to for a goal."""
     if purpose.is_contract:
@@ -45,11 +61,10 @@ def suppressing(channel: Channel, purpose: Purpose, goal: str | None) -> list[st
     return [*channel.suppress, *(s for s, goals in channel.suppress_for.items() if goal in goals)]
 
 
-def _people(graph: Graph, channel: Channel, purpose: Purpose, goal: str | None) -> str:
+def _people(
+    graph: Graph, channel: Channel, purpose: Purpose, goal: str | None, contacts: str
+) -> str:
     """Contacts, each with its address and what is known of it by itself; null is not known."""
-    address = f"trim(cast(contacts.{quoted(channel.address)} as varchar))"
-    if channel.address.lower() != "contact_id":
-        address = f"lower({address})"
     reachable = f"contacts.{quoted(channel.reachable)}" if channel.reachable else "true"
     suppressed, granted, joins = "false", "true", ""
     segments = suppressing(channel, purpose, goal)
@@ -65,9 +80,8 @@ def _people(graph: Graph, channel: Channel, purpose: Purpose, goal: str | None) 
         granted = "statements.is_granted"
         joins += f" left join ({_statements(graph, channel, purpose)}) as statements"
         joins += " on contacts.contact_id = statements.contact_id"
-    contacts = graph.relations[str(graph.find(CONTACTS))]
     return (
-        f"select contacts.*, nullif({address}, '') as {ADDRESS}, {reachable} as \"is reachable\","
+        f'select contacts.*, {address_sql(channel)} as {ADDRESS}, {reachable} as "is reachable",'
         f' {suppressed} as "is suppressed", {granted} as "is granted"'
         f" from {contacts} as contacts{joins}"
     )

@@ -68,12 +68,12 @@ def _excluded(asked: Question) -> str | None:
 
 
 def _unknown(_: Question) -> str:
-    return "case when people.contact_id is null then '' end"
+    return "case when members.who is null then '' end"
 
 
 def _permission(reason: str, detail: Callable[[Question], str]) -> Holds:
     return lambda asked: (
-        f"case when people.{HELD} = {literal(reason)} then {literal(detail(asked))} end"
+        f"case when members.{HELD} = {literal(reason)} then {literal(detail(asked))} end"
     )
 
 
