@@ -124,7 +124,7 @@ def test_a_cooldown_counts_from_the_last_one_and_live_comes_before_it(project: M
         found.append(decided(made)["ann", "hello", "email"])
     assert found == ["send", "cooldown", "cooldown", "send", "cooldown"]
     assert made.rows("select count(*) from segflow.exposures") == [(2,)]
-    assert made.rows("select because from segments.decided, segments.decisions limit 1") == [
+    assert made.rows("select because from segments.decisions limit 1") == [
         ("waits 3d after it on 2026-07-04",)
     ]
 

@@ -119,17 +119,16 @@ class Candidates:
     def _read_own_past(self) -> None:
         """When contacts last had messages that rest, and how often those that are counted."""
         counted = [m.name for m in self.messages if m.max_per_contact]
-        rests = "".join(
-            f" or (message = {literal(m.name)} and as_of > {self.moment} - {interval(m.cooldown)})"
-            for m in self.messages
-            if m.cooldown and m.name not in counted
-        )
+        since = {
+            m.name: f"{self.moment} - {interval(m.cooldown)}" for m in self.messages if m.cooldown
+        } | dict.fromkeys(counted, "timestamp '-infinity'")
+        rests = "".join(f", ({literal(name)}, {moment})" for name, moment in since.items())
         times = "count(distinct as_of)" if counted else "null"
         # In order, so that each message reads no more than its own.
         self.session.execute(
             f"create or replace table {_OWN} as select message, contact_id, max(as_of) as last_at,"
-            f" {times} as times from {PAST} where message in ({listed(counted) or 'null'}){rests}"
-            " group by all order by message"
+            f" {times} as times from {PAST} join (values (null, null::timestamp){rests}) as rests"
+            " (message, since) using (message) where as_of > since group by all order by message"
         )
 
     def _ask(self, message: Message, channel: Channel) -> None:
@@ -152,26 +151,37 @@ class Candidates:
             f"concat_ws(', ', {', '.join(missing)})" if missing else "''",
             () if purpose.is_contract else caps,
         )
-        held = {p.reason: sql for p in POLICIES if p.holds and (sql := p.holds(asked))}
-        by = {reason: f"held_{number}" for number, reason in enumerate(held)}
-        details = "".join(f", {sql} as {by[reason]}" for reason, sql in held.items())
-        reasons = " ".join(f"when {c} is not null then {literal(r)}" for r, c in by.items())
+        held = [(p.reason, *found) for p in POLICIES if p.holds and (found := p.holds(asked))]
+        # Who is held for one reason is not asked about the next.
+        reason = " ".join(f"when {when} then {literal(name)}" for name, when, _ in held)
+        detail = " ".join(f"when {when} then {sql}" for _, when, sql in held)
         best = message.limit.best_by if message.limit and not behind else None
         rank = self._value(message, best, tables) if best else "null"
         clocks = (
-            f"select {CLOCK}, send_at, case when send_at > local_now"
+            f"select {CLOCK}, cast(send_at as date) as local_date, case when send_at > local_now"
             " then timezone('UTC', timezone(known, send_at)) end as send_after"
             f" from (select *, {_send_at(message, channel, purpose)} as send_at from {CLOCKS})"
         )
         self.session.execute(
-            f"insert into {CANDIDATES} with asked as (select members.contact_id, members.who,"
-            f" members.slot, members.segment, members.entered_at, {variant_of(message)} as variant,"
-            f" clocks.send_at, clocks.send_after, live.live, try_cast({rank} as double) as best"
-            f"{details} from ({_first(message, members)}) as members left join ({clocks}) as clocks"
-            f" using ({CLOCK}){self._joins(asked)}{joins_of(tables)})"
-            f" select {self.numbers[message.name, channel.name]}, who, slot, contact_id, segment,"
-            " entered_at, variant, send_after, cast(send_at as date), best, live,"
-            f" case {reasons} end, coalesce({', '.join(by.values())}) from asked"
+            f"insert into {CANDIDATES} select {self.numbers[message.name, channel.name]},"
+            f" members.who, {self.people.slot('members.spot', channel)}, members.contact_id,"
+            " members.segment, members.entered_at,"
+            f" {variant_of(message)}, clocks.send_after, clocks.local_date,"
+            f" try_cast({rank} as double), live.live, case {reason} end, case {detail} end"
+            f" from ({self.first(message, members)}) as members"
+            f" left join ({clocks}) as clocks using ({CLOCK}){self._joins(asked)}{joins_of(tables)}"
+        )
+
+    def first(self, message: Message, members: str) -> str:
+        """The members of a message's segments, each by the first of them that she is in."""
+        places = [str(self.people.numbers[name]) for name in message.segments]
+        if len(places) == 1:
+            return f"select * from {members} where number = {places[0]}"
+        names = ", ".join(places)
+        return (
+            "select * replace (min(entered_at) over (partition by contact_id) as entered_at)"
+            f" from {members} where number in ({names}) qualify row_number() over"
+            f" (partition by contact_id order by list_position([{names}], number)) = 1"
         )
 
     def _joins(self, asked: Question) -> str:
@@ -203,7 +213,7 @@ class Candidates:
         )
         if asked.caps:
             capped = self.people.capped(channel, _loud("local_now", channel))
-            joins += f" left join {capped} as capped on members.slot = capped.slot"
+            joins += f" left join {capped} as capped on members.spot = capped.spot"
         return joins
 
     def _behind(self, message: Message, channel: Channel) -> frozenset[str]:
@@ -253,18 +263,6 @@ class Candidates:
             return variant_of(message) if is_variant else self._value(message, column, tables)
 
         return {key: to_sql(text, value_of) for key, text in message.payload.items()}
-
-
-def _first(message: Message, members: str) -> str:
-    """The members of a message's segments, each by the first of them that she is in."""
-    names = listed(message.segments)
-    if len(message.segments) == 1:
-        return f"select * from {members} where segment = {names}"
-    return (
-        "select * replace (min(entered_at) over (partition by contact_id) as entered_at)"
-        f" from {members} where segment in ({names}) qualify row_number() over"
-        f" (partition by contact_id order by list_position([{names}], segment)) = 1"
-    )
 
 
 def joins_of(tables: Tables) -> str:

@@ -52,10 +52,12 @@ def _keep_live(candidates: Candidates) -> None:
         " where coalesce(asked.reason, 'left') not in ('already_live', 'held_back')",
     )
     candidates.session.execute(
-        f"create or replace table {SLOTS} as select slot, question, who, live.live"
-        f" from {LIVE} as live join {CANDIDATES} as candidates using (live)"
-        " qualify row_number() over (partition by slot"
-        " order by live.is_contract desc, live.as_of, live.message, live.contact_id) = 1"
+        f"create or replace table {SLOTS} as with kept as (select slot, question, who, live.*"
+        f" exclude (goal) from {LIVE} as live join {CANDIDATES} as candidates using (live)),"
+        " shared as (select slot from kept group by slot having count(*) > 1), later as (select"
+        " live from kept semi join shared using (slot) qualify row_number() over (partition by"
+        " slot order by is_contract desc, as_of, message, contact_id) > 1)"
+        " select slot, question, who, live from kept anti join later using (live)"
     )
 
 

@@ -25,8 +25,8 @@ from segflow.project.nodes import Holdout, Message
 _NOBODY = Holdout(percent=0, salt="")
 _HELD_OUT = ("control_group", "holdout")
 
-# A message on a channel, by number; who of those chosen is held out; what they are told.
-_QUESTIONS, _DRAWN, _TOLD = f"{SCRATCH}.questions", f"{SCRATCH}.drawn", f"{SCRATCH}.told"
+# Who was chosen, and is held out or not; what they are told.
+_DRAWN, _TOLD = f"{SCRATCH}.drawn", f"{SCRATCH}.told"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def decide(
 
 
 def _list_questions(candidates: Candidates, evaluation: Evaluation) -> None:
-    """What is said of each message on each channel, for the tables that are written."""
+    """A table with one row per message and channel: its number and what decisions go by."""
     rows = "".join(
         f", ({candidates.numbers[m.name, name]}, {turn}, {literal(m.name)}, {literal(name)},"
         f" {literal(m.goal)}, {m.on_all_channels}, {m.holdout},"
@@ -99,9 +99,13 @@ def _list_questions(candidates: Candidates, evaluation: Evaluation) -> None:
     # VALUES has at least one row: that of no question.
     nothing = "(null, null, '', '', '', false, 0, false, 0, []::varchar[], '', interval '0 d', '')"
     candidates.session.execute(
-        f"create or replace table {_QUESTIONS} as from (values {nothing}{rows}) as listed"
+        f"create or replace table segments.messages as from (values {nothing}{rows}) as listed"
         " (question, turn, message, channel, goal, on_all, holdout, is_contract, priority, tags,"
-        " purpose, lasts, fingerprint)"
+        " purpose, lasts, fingerprint) where question is not null"
+    )
+    candidates.session.execute(
+        "comment on table segments.messages is 'The messages that the latest run decided on, in the"
+        " order of their turns. One row per message and channel.'"
     )
 
 
@@ -114,21 +118,20 @@ def _draw(candidates: Candidates) -> None:
         unit = f"coalesce({account}, {unit})"
     control = f"{draw(literal(holdout.salt), 'unit_id')} < {round(holdout.percent * 100)}"
     held_out = f"{draw('message', 'cast(chosen.contact_id as varchar)')} < holdout * 100"
-    before = f"bool_or(is_control) as was_control from {PAST} where not is_contract"
+    before = f"from {PAST} where not is_contract"
     candidates.session.execute(
         f"create or replace table {_DRAWN} as with chosen as (select question, who, contact_id,"
         f" {account} as account_id, {unit} as unit_id from {SLOTS} join {PEOPLE} on who = {NUMBER}"
-        f" where live is null), units as (select unit_id, {before}"
-        " and unit_id in (select unit_id from chosen) group by unit_id),"
-        f" contacts as (select contact_id, {before}"
-        " and contact_id in (select contact_id from chosen) group by contact_id)"
+        " where live is null), units as (select unit_id, bool_or(is_control) as was_control"
+        f" {before} and unit_id in (select unit_id from chosen) group by unit_id),"
+        f" controls as (select distinct contact_id {before} and is_control)"
         # Of two who were merged into one, or whose accounts were, the stricter draw stays.
-        " select question, who, chosen.account_id, chosen.unit_id, not is_contract"
-        " and (coalesce(contacts.was_control, false) or coalesce(units.was_control,"
+        " select question, who, chosen.account_id, chosen.unit_id, not is_contract and"
+        " (controls.contact_id is not null or coalesce(units.was_control,"
         f" {control})) as is_control, case when is_control then 'control_group'"
         f" when {held_out} then 'holdout' end as reason"
-        f" from chosen join {_QUESTIONS} using (question) left join units using (unit_id)"
-        " left join contacts on chosen.contact_id = contacts.contact_id"
+        " from chosen join segments.messages using (question) left join units using (unit_id)"
+        " left join controls on chosen.contact_id = controls.contact_id"
     )
 
 
@@ -142,21 +145,23 @@ def _tell(candidates: Candidates) -> None:
         f" entered_at timestamp, evidence {texts}, payload {texts})"
     )
     for message in candidates.messages:
-        purpose = candidates.purposes[message.purpose]
-        for name in message.channels:
-            if candidates.behind[message.name, name]:
-                continue
-            members = candidates.people.members(candidates.channels[name], purpose, message.goal)
-            payload = _map(candidates.payload(message, candidates.evidence(message)))
-            evidence, joins = _evidence(candidates, message)
-            session.execute(
-                f"insert into {_TOLD} select question, who, members.contact_id, variant,"
-                f" send_after, local_date, segment, entered_at, {evidence}, {payload}"
-                f" from (select candidates.*, members.* exclude (who, slot, contact_id, segment,"
-                f" entered_at) from {CANDIDATES} as candidates join {_DRAWN} using (question, who)"
-                f" join {members} as members using (who, segment) where question ="
-                f" {candidates.numbers[message.name, name]}) as members{joins}"
-            )
+        asked = [name for name in message.channels if not candidates.behind[message.name, name]]
+        if not asked:
+            continue
+        purpose, channel = candidates.purposes[message.purpose], candidates.channels[asked[0]]
+        members = candidates.people.members(channel, purpose, message.goal)
+        payload = _map(candidates.payload(message, candidates.evidence(message)))
+        evidence, joins = _evidence(candidates, message)
+        questions = ", ".join(str(candidates.numbers[message.name, name]) for name in asked)
+        session.execute(
+            f"insert into {_TOLD} select question, who, members.contact_id, variant, send_after,"
+            f" local_date, segment, entered_at, {evidence}, {payload} from (select candidates.*,"
+            " members.* exclude (who, contact_id, segment, entered_at)"
+            f" from (from {CANDIDATES} where question in ({questions})) as candidates"
+            f" join {_DRAWN} using (question, who)"
+            f" join ({candidates.first(message, members)}) as members using (who))"
+            f" as members{joins}"
+        )
 
 
 def _evidence(candidates: Candidates, message: Message) -> tuple[str, str]:
@@ -189,13 +194,13 @@ def _write(candidates: Candidates, evaluation: Evaluation) -> None:
         " as_of_date date, message varchar, channel varchar, action varchar, reason varchar,"
         " contacts bigint)"
     )
+    session.execute(_VIEW)
     session.execute(
         "create or replace table segments.decision_counts as select * from"
         f" segments.decision_counts where as_of < {candidates.moment} union all"
         " select run, as_of, cast(as_of as date), message, channel, action, reason, count(*)"
-        " from segments.decided group by all order by all"
+        " from segments.decisions group by all order by all"
     )
-    session.execute(_VIEW)
     session.execute(
         "comment on view segments.decisions is 'What the latest run decided, and why. One row per"
         " message, channel and contact in one of the message''s segments.'"
@@ -204,38 +209,36 @@ def _write(candidates: Candidates, evaluation: Evaluation) -> None:
 
 
 def _decided(candidates: Candidates, evaluation: Evaluation) -> str:
-    """Every candidate with its one reason."""
+    """Every candidate with its one reason: what holds her by herself, else what she lost to."""
     return (
         "create or replace table segments.decided as with"
         # Who got the message elsewhere, and what has the slot.
         f" elsewhere as (select turn, who, min(channel) as won_on from {_DRAWN}"
-        f" join {_QUESTIONS} using (question) group by all),"
-        f" slots as (select slots.*, message as name from {SLOTS} as slots join {_QUESTIONS}"
-        " using (question)), reasoned as (select candidates.*, message, channel, goal, holdout,"
-        " drawn.unit_id, drawn.is_control, won_on, limited.detail as over,"
-        " slots.name as has_slot, slots.who = candidates.who as is_hers,"
-        " slots.live is not null as was_there,"
-        " case when candidates.reason is not null then candidates.reason"
-        " when drawn.who is not null then drawn.reason"
+        " join segments.messages using (question) group by all),"
+        f" slots as (select slots.*, message as has_slot from {SLOTS} as slots"
+        " join segments.messages using (question)),"
+        " weighed as (select candidates.*, holdout, won_on,"
+        " limited.detail as over, has_slot, slots.who = candidates.who as is_hers,"
+        " slots.live is not null as was_there, case when drawn.who is not null then drawn.reason"
         " when won_on is not null and not on_all then 'preferred_channel'"
         " when limited.detail is not null then 'limit' else 'lost' end as because"
-        f" from {CANDIDATES} as candidates join {_QUESTIONS} using (question)"
+        f" from {CANDIDATES} as candidates join segments.messages using (question)"
         f" left join {_DRAWN} as drawn using (question, who)"
         " left join elsewhere using (turn, who)"
         f" left join {LIMITED} as limited using (turn, who)"
-        " left join slots on candidates.slot = slots.slot)"
-        f" select {evaluation.run} as run,"
-        f" {candidates.moment} as as_of, contact_id, message, goal, channel, variant,"
-        " case when because is null then 'send' else 'hold' end as action, because as reason,"
-        " case because when 'lost' then has_slot end as lost_to, send_after, segment, entered_at,"
+        " left join slots on candidates.slot = slots.slot where candidates.reason is null),"
+        " reasoned as (select question, contact_id, variant, send_after, segment, entered_at,"
+        f" reason, null as lost_to, detail from {CANDIDATES} where reason is not null union all"
+        " select question, contact_id, variant, send_after, segment, entered_at, because,"
+        " case because when 'lost' then has_slot end,"
         " case because when 'lost' then case when has_slot is null then"
         " 'another contact with this address goes first' when not is_hers then"
         " 'another contact with this address gets ' || has_slot when was_there then"
         " has_slot || ' came before it, and keeps its place while it is live'"
         " else 'gets ' || has_slot || ' instead' end"
         " when 'holdout' then holdout || ' %' when 'preferred_channel' then won_on"
-        " when 'limit' then coalesce(detail, over) else detail end as detail, unit_id, is_control"
-        " from reasoned"
+        " when 'limit' then over end from weighed)"
+        f" select {evaluation.run} as run, {candidates.moment} as as_of, * from reasoned"
     )
 
 
@@ -250,7 +253,7 @@ def _exposed(candidates: Candidates, evaluation: Evaluation) -> str:
         " coalesce(send_after, decided.as_of) + lasts, segment, entered_at, evidence, payload,"
         f" {said}, fingerprint, {commit}"
         f" from (select {candidates.moment} as as_of, * from {_TOLD} join {_DRAWN}"
-        f" using (question, who) join {_QUESTIONS} using (question)) as decided{statements}"
+        f" using (question, who) join segments.messages using (question)) as decided{statements}"
         " order by message, channel, contact_id"
     )
 
@@ -309,7 +312,7 @@ def _sentence() -> str:
 
 _VIEW = (
     f"create or replace view segments.decisions as select {_ID} as decision_id, run, as_of,"
-    " contact_id,"
-    " message, goal, channel, variant, action, reason, lost_to, send_after,"
-    f" {_sentence()} as because from segments.decided"
+    " contact_id, message, goal, channel, variant,"
+    " case when reason is null then 'send' else 'hold' end as action, reason, lost_to, send_after,"
+    f" {_sentence()} as because from segments.decided join segments.messages using (question)"
 )

@@ -14,8 +14,9 @@ from segflow.compile.relations import literal, timestamp
 from segflow.engines.base import SCRATCH, Session
 from segflow.errors import WorkspaceError
 
-# What was carried out before this run, by the ids that contacts have now: a view for the session.
-PAST = "past_exposures"
+# What was carried out, by the ids that contacts have now, and that before this run: views for the
+# session.
+_CARRIED, PAST = "carried_exposures", "past_exposures"
 # Of it what is live, by a number.
 LIVE = f"{SCRATCH}.live"
 _ENDED = f"{SCRATCH}.ended"
@@ -70,14 +71,18 @@ def take_up(
         joined = f" left join {merges} as merges on past.contact_id = merges.merged_contact_id"
         who = "coalesce(merges.contact_id, past.contact_id)"
     session.execute(
-        f"create or replace temp view {PAST} as select past.* replace ({who} as contact_id)"
-        f" from segflow.exposures as past{joined} where as_of < {now} or {_among(waiting)}"
+        f"create or replace temp view {_CARRIED} as select past.* replace ({who} as contact_id)"
+        f" from segflow.exposures as past{joined}"
+    )
+    session.execute(
+        f"create or replace temp view {PAST} as from {_CARRIED}"
+        f" where as_of < {now} or {_among(waiting)}"
     )
     session.execute(
         f"create or replace table {LIVE} as select row_number() over () as live, decision_id,"
         f" contact_id, message, channel, goal, is_contract, as_of from {PAST}"
-        f" anti join (from segflow.exposure_ends where ended_at < {now}) using (decision_id)"
-        f" where lasts_until > {now} order by message"
+        f" anti join ({_ended(now)} and ended_at < {now}) using (decision_id)"
+        f" where lasts_until > {now}"
     )
     session.execute(f"create or replace table {_ENDED} (decision_id varchar, reason varchar)")
     for goal in graph.project.goals:
@@ -97,6 +102,14 @@ def take_up(
             f"select live, 'merged' as reason from {LIVE} qualify row_number() over"
             " (partition by message, channel, contact_id order by as_of, decision_id) > 1",
         )
+
+
+def _ended(now: str) -> str:
+    """What ended before its time, of what would have lasted until a moment in SQL."""
+    return (
+        "from segflow.exposure_ends where ended_at >="
+        f" (select min(as_of) from segflow.exposures where lasts_until > {now})"
+    )
 
 
 def end(session: Session, query: str) -> None:
@@ -143,17 +156,13 @@ def write_next(session: Session, as_of: datetime, priorities: Iterable[tuple[str
     now = timestamp(as_of)
     session.execute(
         "create or replace table segments.next_message as"
-        f" with priorities (message, priority) as (values {known or '(null, null)'}), live as ("
-        f"select decision_id, contact_id from {LIVE} union all select decision_id, contact_id"
-        f" from segflow.exposures where as_of = {now}"
-        f" and decision_id not in (select decision_id from {LIVE})"
-        f" and decision_id not in (select decision_id from {_ENDED}))"
-        " select live.contact_id, sent.channel, sent.message, sent.goal, sent.variant,"
-        " coalesce(priorities.priority, sent.priority) as priority, sent.payload,"
-        " sent.as_of as since, sent.send_after, sent.lasts_until, sent.decision_id"
-        " from live join segflow.exposures as sent using (decision_id)"
+        f" with priorities (message, priority) as (values {known or '(null, null)'})"
+        " select contact_id, channel, sent.message, goal, variant,"
+        " coalesce(priorities.priority, sent.priority) as priority, payload, as_of as since,"
+        f" send_after, lasts_until, decision_id from {_CARRIED} as sent"
+        f" anti join ({_ended(now)}) using (decision_id)"
         " left join priorities on sent.message = priorities.message"
-        f" where sent.action = 'send' and sent.lasts_until > {now}"
+        f" where action = 'send' and lasts_until > {now}"
     )
     session.execute(
         "comment on table segments.next_message is 'The message that is live for a contact."

@@ -32,7 +32,7 @@ def write_matrix(session: Session, graph: Graph) -> None:
         f" goals (goal) as (values {goals}), sizes as (select dimension, user_type,"
         " count(*) as contacts from types group by all), candidates as (select types.dimension,"
         " types.user_type, decided.goal, decided.channel, decided.contact_id,"
-        " sent.contact_id is not null as is_live from segments.decided as decided"
+        " sent.contact_id is not null as is_live from segments.decisions as decided"
         " join types on decided.contact_id = types.contact_id left join segments.next_message"
         " as sent on decided.contact_id = sent.contact_id and decided.channel = sent.channel"
         " and decided.message = sent.message),"

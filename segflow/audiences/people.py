@@ -1,14 +1,14 @@
 """Contacts and memberships in; members out, each with her clock, her slot and what holds her.
 
-A slot is where one message at a time may stand: an address on a channel, which several contacts may
-have. Contacts and slots are numbered for one run: integers join in a fraction of the time of texts.
+A slot is where one message at a time may stand: an address on a channel. Several contacts may have
+an address: its spot is the number of the first of them. Numbers hold for one run: integers join in
+a fraction of the time of texts.
 """
 
 from collections.abc import Iterable
 
 from segflow.audiences.exposures import PAST
-from segflow.audiences.history import listed
-from segflow.audiences.permission import HELD, address_sql, permission_sql, suppressing
+from segflow.audiences.permission import HELD, address_sql, permission_sql
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.relations import literal, quoted
 from segflow.engines.base import SCRATCH, Session
@@ -32,7 +32,8 @@ def of_contact(column: str) -> str:
 class People:
     """The contacts of a project, and the members of some of its segments, at one moment in SQL.
 
-    `asked` are the columns that messages ask for; `columns` the types of all by name in lower case.
+    `asked` are the columns that messages ask for; `columns` the types of all by name in lower case;
+    `numbers` those of the segments.
     """
 
     def __init__(
@@ -63,26 +64,29 @@ class People:
     def members(self, channel: Channel, purpose: Purpose, goal: str) -> str:
         """A table with one row per segment and member.
 
-        Beside `segment`, `contact_id` and `entered_at` there are `who`, her number, which is null
-        where she is no contact any more, her `slot` on the channel, HELD, CLOCK, and what messages
-        ask of her, named by `of_contact`.
+        Beside `segment`, its `number`, `contact_id` and `entered_at` there are `who`, her number,
+        which is null where she is no contact any more, her `spot` on the channel, HELD, CLOCK, and
+        what messages ask of her, named by `of_contact`.
         """
-        key = (channel.name, purpose.name, *suppressing(channel, purpose, goal))
+        key = permission_sql(self.graph, channel, purpose, goal, PEOPLE)
         if key not in self._made:
             table = f'{SCRATCH}."members {len(self._made)}"'
-            permitted = permission_sql(self.graph, channel, purpose, goal, PEOPLE)
-            slot, shared = self._slot(channel, "who")
+            spot, shared = self._spot(channel, "who")
             asked = "".join(f", people.{quoted(c)} as {of_contact(c)}" for c in self._asked)
             self.session.execute(
-                f"create or replace table {table} as select members.*, {slot} as slot,"
+                f"create or replace table {table} as select members.*, {spot} as spot,"
                 f" people.{HELD}, people.{CLOCK}{asked} from {_MEMBERS} as members"
-                f" left join ({permitted}) as people on members.who = people.{NUMBER}{shared}"
+                f" left join ({key}) as people on members.who = people.{NUMBER}{shared}"
             )
             self._made[key] = table
         return self._made[key]
 
+    def slot(self, spot: str, channel: Channel) -> str:
+        """The slot of a spot on a channel, both SQL."""
+        return f"{spot} * {len(self._places)} + {self._places[channel.name]}"
+
     def capped(self, channel: Channel, loud: str) -> str:
-        """A table of the slots that have reached caps of a channel, with the caps' numbers.
+        """A table of the spots that have reached caps of a channel, with the caps' numbers.
 
         A window ends on the day when a message would go out; what is put off to a later day counts.
 
@@ -93,7 +97,7 @@ class People:
         if key not in self._made:
             table, caps = f'{SCRATCH}."caps {len(self._made)}"', channel.frequency_cap
             counts = "".join(
-                f", count(*) filter (where past.local_date > slots.day - {cap.days}"
+                f", count(*) filter (where past.local_date > spots.day - {cap.days}"
                 + (f" and past.goal = {literal(cap.goal)}" if cap.goal else "")
                 + (f" and list_contains(past.tags, {literal(cap.tag)})" if cap.tag else "")
                 + f") >= {cap.count} as cap_{number}"
@@ -103,24 +107,26 @@ class People:
             reached = ", ".join(f"case when cap_{n} then {n} end" for n in range(len(caps)))
             # No contact's day is more than one away from another's.
             longest = max(cap.days for cap in caps) + 2
-            slot, shared = self._slot(channel, NUMBER)
+            spot, shared = self._spot(channel, NUMBER)
             self.session.execute(
-                f"create or replace table {table} as with recent as (select {slot} as slot,"
+                f"create or replace table {table} as with recent as (select {spot} as spot,"
                 f" past.local_date, past.goal, past.tags from {PAST} as past"
                 f" join {PEOPLE} as people on past.contact_id = people.contact_id{shared}"
                 f" where past.channel = {literal(channel.name)} and not past.is_contract"
                 f" and past.local_date > cast({self.moment} as date) - {longest}),"
-                f" slots as (select {slot} as slot, min(cast({loud} as date)) as day from {PEOPLE}"
-                f" join {CLOCKS} using ({CLOCK}){shared} where slot in (select slot from recent)"
-                " group by all), counted as (select slot"
-                f"{counts} from recent as past join slots using (slot) group by slot)"
-                f" select slot, [{reached}] as caps from counted where {any_of}"
+                f" spots as (select {spot} as spot, min(cast({loud} as date)) as day from {PEOPLE}"
+                f" join {CLOCKS} using ({CLOCK}){shared} where spot in (select spot from recent)"
+                " group by all), counted as (select spot"
+                f"{counts} from recent as past join spots using (spot) group by spot)"
+                f" select spot, [{reached}] as caps from counted where {any_of}"
             )
             self._made[key] = table
         return self._made[key]
 
-    def _slot(self, channel: Channel, who: str) -> tuple[str, str]:
-        """The slot of a contact by her number, as SQL, and the join that brings it."""
+    def _spot(self, channel: Channel, who: str) -> tuple[str, str]:
+        """The number of the first who has a contact's address, as SQL, and the join for it."""
+        if channel.address.lower() == "contact_id":
+            return who, ""
         table = f'{SCRATCH}."shared {self._places[channel.name]}"'
         if table not in self._made:
             address = address_sql(channel)
@@ -131,17 +137,18 @@ class People:
                 " having count(*) > 1) select number, first from found join shared using (address)"
             )
             self._made[table] = table
-        place = f"{len(self._places)} + {self._places[channel.name]}"
         join = f" left join {table} as shared on {who} = shared.number"
-        return f"coalesce(shared.first, {who}) * {place}", join
+        return f"coalesce(shared.first, {who})", join
 
     def _read_members(self, segments: Iterable[str]) -> None:
-        # Members of one segment stay together, so that a message reads no more than its own.
+        # By number, a message reads no more than its own members, who lie together.
+        self.numbers = {name: number for number, name in enumerate(sorted(segments))}
+        known = "".join(f", ({literal(name)}, {number})" for name, number in self.numbers.items())
         self.session.execute(
-            f"create or replace table {_MEMBERS} as select segment, {NUMBER} as who,"
-            " members.contact_id, entered_at from segments.memberships as members left join"
-            f" {PEOPLE} as people on members.contact_id = people.contact_id"
-            f" where segment in ({listed(sorted(segments)) or 'null'})"
+            f"create or replace table {_MEMBERS} as select number, segment, {NUMBER} as who,"
+            " members.contact_id, entered_at from segments.memberships as members"
+            f" join (values (null, null){known}) as known (segment, number) using (segment)"
+            f" left join {PEOPLE} as people on members.contact_id = people.contact_id"
         )
 
     def _number(self, columns: list[str]) -> None:

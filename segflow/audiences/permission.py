@@ -93,10 +93,11 @@ def _statements(graph: Graph, channel: Channel, purpose: Purpose) -> str:
     if consents is None:
         return "select null as contact_id, null as is_granted limit 0"
     profiling = f"purpose = {literal(_PROFILING)}"
-    asked = f"channel = {literal(channel.name)} and purpose = {literal(purpose.name)}"
-    granted = f"bool_and(is_granted is true) filter (where {asked})"
+    asked = "false"
+    if channel.needs_consent:
+        asked = f"channel = {literal(channel.name)} and purpose = {literal(purpose.name)}"
     return (
         f"select contact_id, case when bool_or({profiling} and is_granted is not true) then false"
-        f" {f'else {granted} ' if channel.needs_consent else ''}end as is_granted"
+        f" else bool_and(is_granted is true) filter (where {asked}) end as is_granted"
         f" from {consents} where {profiling} or ({asked}) group by contact_id"
     )

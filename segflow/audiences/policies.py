@@ -32,18 +32,17 @@ class Question:
     caps: tuple[int, ...]
 
 
-# SQL that is true or a text where the candidate is held, over the tables of `decisions`; None where
-# the policy has nothing to say of a message.
-Holds = Callable[[Question], str | None]
+# SQL that is true where the policy holds a candidate, and SQL of the detail to keep, both over the
+# tables of `candidates`; None where it has nothing to say of a message.
+Holds = Callable[[Question], tuple[str, str] | None]
 
 
 @dataclass(frozen=True)
 class Policy:
     """A reason to hold a candidate.
 
-    `holds` gives SQL with the detail to keep where the candidate is held, else null. `counted` is
-    what stands beside a number of such candidates, `says` the sentence for people, in which
-    `{detail}` is what was kept.
+    `counted` is what stands beside a number of such candidates, `says` the sentence for people, in
+    which `{detail}` is what was kept.
     """
 
     reason: str
@@ -52,29 +51,27 @@ class Policy:
     holds: Holds | None = None
 
 
-def _held_back(asked: Question) -> str | None:
-    return literal(", ".join(asked.behind)) if asked.behind else None
+def _held_back(asked: Question) -> tuple[str, str] | None:
+    return ("true", literal(", ".join(asked.behind))) if asked.behind else None
 
 
-def _inactive(asked: Question) -> str | None:
+def _inactive(asked: Question) -> tuple[str, str] | None:
     start, until = asked.message.active.start, asked.message.active.until
     if start and asked.today < start:
-        return literal(f"from {start} on")
-    return literal(f"until {until}") if until and asked.today > until else None
+        return "true", literal(f"from {start} on")
+    return ("true", literal(f"until {until}")) if until and asked.today > until else None
 
 
-def _excluded(asked: Question) -> str | None:
-    return "excluded.segment" if asked.message.exclude else None
+def _excluded(asked: Question) -> tuple[str, str] | None:
+    return ("excluded.segment is not null", "excluded.segment") if asked.message.exclude else None
 
 
-def _unknown(_: Question) -> str:
-    return "case when members.who is null then '' end"
+def _unknown(_: Question) -> tuple[str, str]:
+    return "members.who is null", "''"
 
 
 def _permission(reason: str, detail: Callable[[Question], str]) -> Holds:
-    return lambda asked: (
-        f"case when members.{HELD} = {literal(reason)} then {literal(detail(asked))} end"
-    )
+    return lambda asked: (f"members.{HELD} = {literal(reason)}", literal(detail(asked)))
 
 
 def _suppressing(asked: Question) -> str:
@@ -85,52 +82,48 @@ def _purpose(asked: Question) -> str:
     return asked.purpose.name if asked.channel.needs_consent else "profiling"
 
 
-def _already_live(_: Question) -> str:
-    return "cast(cast(live.as_of as date) as varchar)"
+def _already_live(_: Question) -> tuple[str, str]:
+    return "live.live is not null", "cast(cast(live.as_of as date) as varchar)"
 
 
-def _no_payload(asked: Question) -> str | None:
-    return f"nullif({asked.missing}, '')" if asked.message.payload else None
+def _no_payload(asked: Question) -> tuple[str, str] | None:
+    return (f"{asked.missing} != ''", asked.missing) if asked.message.payload else None
 
 
-def _cooldown(asked: Question) -> str | None:
+def _cooldown(asked: Question) -> tuple[str, str] | None:
     rests = [
         ("own", "it", asked.message.cooldown),
         ("same_goal", "its goal", asked.message.goal_cooldown),
     ]
-    found = [
-        f"case when {table}.last_at > {asked.moment} - {interval(rest)}"
-        f" then {literal(f'{rest} after {what} on ')} || cast({table}.last_at as date) end"
+    found = {
+        f"{table}.last_at > {asked.moment} - {interval(rest)}": (
+            f"{literal(f'{rest} after {what} on ')} || cast({table}.last_at as date)"
+        )
         for table, what, rest in rests
         if rest
-    ]
-    return f"coalesce({', '.join(found)})" if found else None
+    }
+    whens = " ".join(f"when {condition} then {detail}" for condition, detail in found.items())
+    return (" or ".join(found), f"case {whens} end") if found else None
 
 
-def _after(asked: Question) -> str | None:
+def _after(asked: Question) -> tuple[str, str] | None:
     after = asked.message.after
     if after is None:
         return None
     text = literal(f"{after.at_least} after {after.message}")
-    return f"case when earlier.last_at >= members.entered_at then null else {text} end"
+    return "(earlier.last_at >= members.entered_at) is not true", text
 
 
-def _over_max_per_contact(asked: Question) -> str | None:
+def _over_max_per_contact(asked: Question) -> tuple[str, str] | None:
     most = asked.message.max_per_contact
-    if most is None:
-        return None
-    return f"case when own.times >= {most} then {literal(f'{most} for each contact')} end"
+    return (f"own.times >= {most}", literal(f"{most} for each contact")) if most else None
 
 
-def _frequency_cap(asked: Question) -> str | None:
-    if not asked.caps:
-        return None
+def _frequency_cap(asked: Question) -> tuple[str, str] | None:
     caps = asked.channel.frequency_cap
-    whens = " ".join(
-        f"when list_contains(capped.caps, {number}) then {literal(_cap(caps[number]))}"
-        for number in asked.caps
-    )
-    return f"case {whens} end"
+    found = {f"list_contains(capped.caps, {n})": literal(_cap(caps[n])) for n in asked.caps}
+    whens = " ".join(f"when {condition} then {detail}" for condition, detail in found.items())
+    return (" or ".join(found), f"case {whens} end") if found else None
 
 
 def _cap(cap: FrequencyCap) -> str:

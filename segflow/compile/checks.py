@@ -20,7 +20,7 @@ Known = Mapping[str, Columns | None]
 BUILT_IN_TABLES = {
     *("memberships", "closed_stays", "evaluations", "membership_history", "membership_events"),
     *("sizes", "reach", "status", "user_types", "clauses", "decided", "decisions"),
-    *("decision_counts", "next_message", "message_matrix", "outcomes"),
+    *("decision_counts", "next_message", "message_matrix", "outcomes", "messages"),
 }
 # What `segments.user_types` has, for an audience that gives the user type of every contact.
 _USER_TYPE = ("contact_id", "stage", "persona", "segments", "next_message")

@@ -111,7 +111,7 @@ def message_matrix(session: Session, graph: Graph, definitions: Definitions, by:
     without, many = session.rows(
         f"select count(*) filter (where goals = 0), count(*) filter (where goals > {MANY})"
         " from (select contact_id, count(distinct goal) as goals"
-        " from segments.user_types left join segments.decided using (contact_id) group by all)"
+        " from segments.user_types left join segments.decisions using (contact_id) group by all)"
     )[0]
     return Matrix(
         session.rows("select max(as_of) from segments.evaluations")[0][0],
@@ -143,7 +143,7 @@ def _offers(session: Session, graph: Graph, goals: list[str]) -> Iterator[Offer]
         name: (eligible, live)
         for name, eligible, live in session.rows(
             "select decided.message, count(distinct decided.contact_id),"
-            " count(distinct sent.contact_id) from segments.decided as decided"
+            " count(distinct sent.contact_id) from segments.decisions as decided"
             " left join segments.next_message as sent on decided.contact_id = sent.contact_id"
             " and decided.channel = sent.channel and decided.message = sent.message group by all"
         )
