@@ -114,30 +114,31 @@ with goals (goal, within) as (values {goals}),
 reached as ({reached}),
 exposed as (
     select {who} as contact_id, past.* exclude (contact_id),
-        greatest(as_of, coalesce(send_after, as_of)) as starts_at
+        greatest(as_of, coalesce(send_after, as_of)) as starts_at,
+        cast(date_trunc('month', as_of) as date) as month
     from segflow.exposures as past {joined}
     where not is_contract and goal in (select goal from goals)
 ),
-drawn as (
-    select goal, null::varchar as message, null::varchar as variant, contact_id, as_of, starts_at,
-        not is_control as is_treated
-    from exposed
-    union all
-    select goal, message, variant, contact_id, as_of, starts_at, action = 'send'
-    from exposed where reason is distinct from 'control_group'
+contacts as (
+    -- Numbers group and join in a fraction of the time of ids.
+    select contact_id, row_number() over () as who
+    from (select distinct contact_id from exposed)
 ),
-dated as (
-    select *, null::date as month from drawn
-    union all
-    select *, cast(date_trunc('month', as_of) as date) from drawn
-),
+numbered as (select * from exposed join contacts using (contact_id)),
 firsts as (
-    select goal, message, month, contact_id, min(starts_at) as starts_at,
-        arg_min(variant, as_of) as variant, arg_min(is_treated, (as_of, is_treated)) as is_treated
-    from dated group by all
+    -- The smallest of these tells whether the first was treated, and of two at once who was not.
+    select goal, null::varchar as message, month, who, min(starts_at) as starts_at,
+        null::varchar as variant, min(2 * epoch_us(as_of) + (not is_control)::integer) as first
+    from numbered group by grouping sets ((goal, who), (goal, who, month))
+    union all
+    select goal, message, month, who, min(starts_at), arg_min(variant, as_of),
+        min(2 * epoch_us(as_of) + (action = 'send')::integer)
+    from numbered where reason is distinct from 'control_group'
+    group by grouping sets ((goal, message, who), (goal, message, who, month))
 ),
 followed as (
-    select firsts.*, goals.within, starts_at + goals.within <= {now} as is_over
+    select firsts.*, first % 2 = 1 as is_treated, goals.within,
+        starts_at + goals.within <= {now} as is_over
     from firsts join goals using (goal)
 ),
 counted as (
@@ -149,11 +150,11 @@ counted as (
 ),
 converted as (
     select row(goal, message, variant, month) as place,
-        count(distinct contact_id) filter (is_treated) as treated,
-        count(distinct contact_id) filter (not is_treated) as held_out,
+        count(distinct who) filter (is_treated) as treated,
+        count(distinct who) filter (not is_treated) as held_out,
         sum(value) filter (is_treated) as treated_value,
         sum(value) filter (not is_treated) as held_out_value
-    from followed join reached using (goal, contact_id)
+    from followed join (from reached join contacts using (contact_id)) using (goal, who)
     where is_over and happened_at > starts_at and happened_at <= starts_at + within {places}
 ),
 rated as (

@@ -1,6 +1,7 @@
 """Memberships in; `segments.user_types` (stage, persona and segments of every contact) and
 `segments.reach` (how many of a segment each channel can and may address) out."""
 
+from segflow.audiences.history import listed
 from segflow.audiences.permission import HELD, permission_sql
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.relations import literal
@@ -54,15 +55,20 @@ def write_reach(session: Session, graph: Graph) -> dict[tuple[str, str], int]:
         Permitted members by segment and channel.
     """
     marketing = next(p for p in graph.project.purposes if p.name == _MARKETING)
+    # Channels that may write to the same contacts are counted once.
+    channels: dict[str, list[str]] = {}
+    for channel in graph.project.channels:
+        permitted = permission_sql(graph, channel, marketing)
+        channels.setdefault(permitted, []).append(channel.name)
     parts = [
-        f"select segment, {literal(channel.name)} as channel, count(*) as members,"
+        f"select segment, unnest([{listed(names)}]) as channel, members, reachable, permitted"
+        " from (select segment, count(*) as members,"
         " count(*) filter (where contacts.contact_id is not null"
         f" and coalesce({HELD}, '') not in ('no_address', 'unreachable')) as reachable,"
         f" count(*) filter (where contacts.contact_id is not null and {HELD} is null) as permitted"
-        " from segments.memberships as members"
-        f" left join ({permission_sql(graph, channel, marketing)}) as contacts"
-        " on members.contact_id = contacts.contact_id group by segment"
-        for channel in graph.project.channels
+        f" from segments.memberships as members left join ({permitted}) as contacts"
+        " on members.contact_id = contacts.contact_id group by segment)"
+        for permitted, names in channels.items()
     ]
     nothing = (
         "select null::varchar as segment, null::varchar as channel, null::bigint as members,"
