@@ -6,6 +6,7 @@ moment, once at the moment of now. What differs after the first is data, after t
 after the run itself the definition.
 """
 
+import os
 import shutil
 import sys
 from dataclasses import dataclass, replace
@@ -22,21 +23,34 @@ from segflow.build.runner import Watch, run_plan
 from segflow.build.steps import Execution
 from segflow.build.workspace import locked, open_engine, private_copy
 from segflow.compile.changes import Changes
-from segflow.compile.lineage import Stale, stale_columns
+from segflow.compile.graph import CONTACTS
 from segflow.compile.outlines import EVERYTHING
 from segflow.compile.selection import select_with_tests
 from segflow.engines.base import Engine, Session
-from segflow.errors import ProjectError, WorkspaceError
+from segflow.errors import Location, ProjectError, WorkspaceError
 from segflow.pipeline import Compiled, build_copy, moment_of
-from segflow.project.nodes import ColumnProperties
+from segflow.project.documents import locate
 from segflow.questions import preview
-from segflow.questions.preview import AudiencePreview, MessagePreview, Moved, SegmentPreview
+from segflow.questions.preview import (
+    AudiencePreview,
+    Crowd,
+    MessagePreview,
+    Moved,
+    Reached,
+    SegmentPreview,
+)
+from segflow.questions.privacy import private_columns
+from segflow.questions.profile import traits
 from segflow.report import Options, Report
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run would do. `changes` are those of the project since `base`."""
+    """What a run would do. `changes` are those of the project since `base`.
+
+    `crowds` are who enters and who leaves the segment that moves most; `places` say where each
+    changed var got its value.
+    """
 
     report: Report
     base: Base | None
@@ -44,6 +58,9 @@ class Preview:
     segments: list[SegmentPreview]
     messages: list[MessagePreview]
     audiences: list[AudiencePreview]
+    reached: Reached
+    crowds: list[Crowd]
+    places: dict[str, str]
 
     @property
     def guards(self) -> list[str]:
@@ -102,14 +119,17 @@ def plan(
                     segments = preview.compare_segments(session, *phases)
                     for s in segments if with_examples else ():
                         shown[s.segment] = _examples(session, compiled, s, phases[0])
+                    crowds = _crowds(session, compiled, segments, phases[0])
                     messages = preview.compare_messages(session, folder / "messages")
+                    reached = preview.count_reached(session, folder / "messages")
                     audiences = [
                         preview.compare_audience(session, audience, folder / "audiences")
                         for audience in compiled.project.audiences
                         if audience.name in steps.audiences
                     ]
     segments = [replace(s, examples=shown.get(s.segment, ())) for s in segments]
-    made = Preview(report, base, found, segments, messages, audiences)
+    places = _places(compiled, options, found) if found else {}
+    made = Preview(report, base, found, segments, messages, audiences, reached, crowds, places)
     return _judged(made, compiled, options)
 
 
@@ -120,34 +140,43 @@ def _examples(
     model = compiled.graph.segments.get(segment.segment)
     if model is None or not segment.entered:
         return ()
-    private = _private_columns(compiled).get(model.id, {})
+    private = private_columns(compiled.graph, compiled.compilation)[model.id]
     if EVERYTHING in private:
         return ()
-    return preview.examples(session, segment.segment, before, set(private))
+    return preview.examples(session, segment.segment, before, private)
 
 
-def _private_columns(compiled: Compiled) -> dict[str, Stale]:
-    """The columns of each node that say who somebody is: by their name or mark, or made of such.
+def _crowds(
+    session: Session, compiled: Compiled, segments: list[SegmentPreview], before: Path
+) -> list[Crowd]:
+    """Who enters and who leaves the segment that moves most, where that is more than a few."""
+    graph, keys = compiled.graph, {"contact_id", "account_id"}
+    contacts = str(graph.find(CONTACTS))
+    relation = graph.relations.get(contacts)
+    most = preview.most_moved(segments)[:1]
+    if not most or not relation or not session.relation_type(relation.schema, relation.identifier):
+        return []
+    # The id of a plan tells kinds of contacts apart, not contacts.
+    private = private_columns(graph, compiled.compilation, keys.__contains__).get(contacts, keys)
+    if EVERYTHING in private:
+        return []
+    ways = ("enter", most[0].entered), ("leave", most[0].left)
+    return [
+        Crowd(most[0].segment, way, count, traits(session, graph, movers, private, preview.CROWD))
+        for way, count in ways
+        if count >= preview.CROWD
+        for movers in [preview.movers(session, str(relation), most[0].segment, way, before)]
+    ]
 
-    They spread as what is not up to date does.
-    """
-    graph, found = compiled.graph, dict[str, Stale]()
-    for node in graph.order:
-        columns: dict[str, frozenset[str]] = {}
-        model = graph.models.get(node)
-        if model:
-            columns |= stale_columns(graph, compiled.compilation, node, found)
-            names = compiled.compilation.models[node].outline.columns or ()
-            marked = [c.name.lower() for c in model.model.columns if _is_private(c)]
-            marked += [name for name in names if name == "id" or name.endswith("_id")]
-            columns |= dict.fromkeys(marked, frozenset({node}))
-        if columns:
-            found[node] = columns
-    return found
 
-
-def _is_private(column: ColumnProperties) -> bool:
-    return bool({"personal", "identifier"} & (column.meta | column.config.meta).keys())
+def _places(compiled: Compiled, options: Options, found: Changes) -> dict[str, str]:
+    """Where each changed var has its value from; nothing of one that is gone."""
+    places = {
+        name: _near(compiled, locate(package.path, f"$.vars.{name}"))
+        for package in reversed(compiled.project.packages)
+        for name in found.vars.keys() & package.file.vars.keys()
+    }
+    return places | dict.fromkeys(found.vars.keys() & options.variables.keys(), "--vars")
 
 
 def _guarded(compiled: Compiled) -> list[str]:
@@ -278,6 +307,11 @@ def _evaluated(base: Compiled, engine: Engine, as_of: datetime, names: list[str]
 
 def _unseen(_: object) -> None:
     """Nobody watches what is only compared with."""
+
+
+def _near(compiled: Compiled, place: Location) -> str:
+    """A place as seen from the project's root, the same on every machine."""
+    return str(Location(Path(os.path.relpath(place.path, compiled.project.root)), place.line))
 
 
 # ── verdicts ──────────────────────────────────────────────────────────────────────────────────

@@ -236,6 +236,43 @@ def test_examples_say_nothing_of_who_it_is(project: MakeProject) -> None:
     assert shown == "- rich: points 0"
 
 
+@pytest.mark.parametrize("size", [9, 10])
+def test_who_they_are_is_told_of_more_than_a_few(project: MakeProject, size: int) -> None:
+    made = make(project, {f"c{n}": 9 if n < 30 else 2 for n in range(30 + size)})
+    made.write(
+        {
+            "models/contacts.sql": "select contact_id, email, points, joined_on, country,"
+            " country as land, contact_id as who, points < 5 as is_poor,"
+            " case when contact_id = 'c30' then 7 end as rare from {{ ref('raw') }}"
+        }
+    )
+    run(made)
+    shown = made.segflow("plan", "--as-of", "2026-07-01", "--vars", "rich: 2").out
+    said = f"the {size} who enter rich: is_poor true 100% (25%) · median points 2 (9)\n"
+    assert (said in shown) == (size == 10)
+    assert ("Who they are" in shown) == (size == 10)
+    assert "rare" not in shown.partition("Models:")[0]
+
+
+def test_what_a_var_does_to_sql_is_shown_beside_where_it_is_set(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    text = (made.root / "segflow.yml").read_text()
+    line = text.splitlines().index("vars: {rich: 5}") + 1
+    made.write({"segflow.yml": text.replace("rich: 5", "rich: 3")})
+    words = ("plan", "--as-of", "2026-07-01", "--output", "markdown")
+    shown = made.segflow(*words).out
+    assert f"`rich` 5 → 3 (segflow.yml:{line}) ·" in shown
+    assert (
+        "```diff\n@@ models/segments/rich.sql:3, compiled @@\n"
+        "- where points >= 5 and joined_on <= timestamp ':as_of'\n"
+        "+ where points >= 3 and joined_on <= timestamp ':as_of'\n```\n"
+    ) in shown
+    assert "`rich` 5 → 4 (--vars) ·" in made.segflow(*words, "--vars", "rich: 4").out
+    made.write({"models/segments/rich.sql": RICH + "and 1 = 1\n" * 40})
+    long = made.segflow(*words).out.partition("```diff\n")[2].partition("\n```")[0]
+    assert len(long.splitlines()) == 25 and long.endswith(" more lines: --output json")
+
+
 def test_what_a_guard_holds_is_still_of_the_former_definition(project: MakeProject) -> None:
     made = make(project, POINTS)
     guarded = "models: [{name: rich, config: {guards: {max_entered: 1}}}]"

@@ -5,11 +5,22 @@ from typing import Any
 
 from segflow.compile.changes import Changes
 from segflow.planning import Preview
-from segflow.questions.preview import AudiencePreview, MessagePreview, Moved, SegmentPreview
+from segflow.questions.preview import (
+    AudiencePreview,
+    Crowd,
+    MessagePreview,
+    Moved,
+    SegmentPreview,
+    most_moved,
+)
 
 _MINUS = "\N{MINUS SIGN}"
 _SHOWN = 15
+_SHOWN_LINES = 24
+# What a crowd is told by: so many values and medians.
+_VALUES, _MEDIANS = 4, 3
 _CAUSES = {"definition": "definition", "data": "new data", "time": "time"}
+_DIFF = "Definition before and after"
 _KINDS = {
     "new": "new",
     "columns": "columns removed",
@@ -39,6 +50,10 @@ def markdown(made: Preview) -> Iterator[str]:
         yield f"\n<details><summary>{heading}</summary>\n"
         yield from (f"- {line}" for line in lines)
         yield "</details>"
+    diff = _diff(made)
+    if diff:
+        yield f"\n<details><summary>{_DIFF}</summary>\n\n```diff"
+        yield from (*diff, "```", "</details>")
 
 
 def _row(cells: list[str]) -> str:
@@ -58,6 +73,9 @@ def text(made: Preview) -> Iterator[str]:
         yield from (f"  {note}" for note in notes)
     for heading, lines in _lists(made):
         yield from ("", heading, *(f"  {_bare(line)}" for line in lines))
+    diff = _diff(made)
+    if diff:
+        yield from ("", _DIFF, *(f"  {line}" for line in diff))
     approvals = _approvals(made)
     if approvals:
         yield f"\n  {'if that is right':<32}  segflow run {approvals}"
@@ -84,6 +102,7 @@ def results(made: Preview) -> dict[str, Any]:
         "segments": made.segments,
         "messages": made.messages,
         "audiences": made.audiences,
+        "crowds": made.crowds,
         "nodes": made.report.results,
         "warnings": made.report.warnings,
     }
@@ -134,25 +153,26 @@ def _lists(made: Preview) -> Iterator[tuple[str, list[str]]]:
     examples = [f"{s.segment}: {example}" for s in made.segments for example in s.examples]
     if examples:
         yield "Who would enter, for example", examples
+    if made.crowds:
+        yield "Who they are, beside all contacts", [_who(crowd) for crowd in made.crowds]
     if made.changes and (made.changes.models or made.changes.downstream):
         yield f"Models: {_models(made, made.changes)}", [*_model_lines(made.changes)]
 
 
 def _title(made: Preview) -> str:
-    # What an edit does comes before what the data and the clock do.
-    moved = sorted(
-        made.segments, key=lambda s: (-_count(s.causes["definition"]), -(s.entered + s.left))
-    )
     said = [
-        f"**{_many(count, 'contact')} {verb}{'s' if count == 1 else ''} {s.segment}**"
-        for s in moved[:2]
+        f"{count:,} {verb}{'s' if count == 1 else ''} {s.segment}"
+        for s in most_moved(made.segments)[:2]
         for count, verb in ((s.entered, "enter"), (s.left, "leave"))
         if count
     ][:2]
-    more = sum(m.had_nothing for m in made.messages)
-    other = sum(m.gained - m.had_nothing for m in made.messages)
-    said += [f"**{more:,} more get{'s' if more == 1 else ''} a message**"] if more else []
-    said += [f"**{other:,} get{'s' if other == 1 else ''} another one**"] if other else []
+    if said:
+        count, _, moves = said[0].partition(" ")
+        said[0] = f"**{count} contact{'' if count == '1' else 's'} {moves}**"
+    reached = made.reached
+    said += [f"{reached.more:,} more would get a message"] if reached.more else []
+    said += [f"{reached.other:,} another one"] if reached.other else []
+    said += [f"{reached.fewer:,} none any more"] if reached.fewer else []
     changed = sum(a.moves for a in made.audiences)
     if said or changed:
         verb = "changes" if changed == 1 else "change"
@@ -171,7 +191,10 @@ def _what_changed(made: Preview) -> str:
     """The changed vars and seeds, else how many models say something else; and of what moment."""
     said = []
     if made.changes:
-        said = [f"`{name}` {was} → {now}" for name, (was, now) in made.changes.vars.items()]
+        said = [
+            f"`{name}` {was} → {now}" + (f" ({made.places[name]})" if name in made.places else "")
+            for name, (was, now) in made.changes.vars.items()
+        ]
         said += [*made.changes.said.values()][:3]
         said += [f"seed `{seed.rpartition('.')[2]}`" for seed in made.changes.seeds]
         edited = [m for m in made.changes.models if m.kind != "text" and not m.causes]
@@ -252,6 +275,29 @@ def _model_lines(found: Changes) -> Iterator[str]:
     if names:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         yield f"downstream: {', '.join(names[:_SHOWN])}{more}"
+
+
+def _who(crowd: Crowd) -> str:
+    """What is more frequent among them, and their medians."""
+    said = [
+        f"{v.column} {v.value} {v.members:.0%} ({v.everyone:.0%})"
+        for v in crowd.traits.values
+        if v.value and v.members > v.everyone
+    ][:_VALUES]
+    said += [
+        f"median {m.column} {m.members:,.10g} ({m.everyone:,.10g})"
+        for m in crowd.traits.medians
+        if m.members is not None and m.everyone is not None
+    ][:_MEDIANS]
+    who = f"the {crowd.contacts:,} who {crowd.way} {crowd.segment}"
+    return f"{who}: {' · '.join(said) or 'like everyone'}"
+
+
+def _diff(made: Preview) -> list[str]:
+    """What went and came in compiled SQL, cut where it is long."""
+    lines = [line for model in made.changes.models for line in model.diff] if made.changes else []
+    more = len(lines) - _SHOWN_LINES
+    return [*lines[:_SHOWN_LINES], f"… {more} more lines: --output json"] if more > 0 else lines
 
 
 def _count(moved: Moved) -> int:

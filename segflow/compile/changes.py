@@ -1,7 +1,9 @@
 """Two compiled states of a project in, what changed between them out, apart from its wake."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from textwrap import dedent
 from typing import Any, Literal
 
 from segflow.compile.compiler import Compilation, fingerprint
@@ -20,7 +22,7 @@ class ModelChange:
 
     `columns`: some that it had are gone; `logic`: it selects otherwise; `text`: only comments or
     formatting; `renamed`: a segment under another name, else the same. `causes` name the vars that
-    changed what an unchanged file says.
+    changed what an unchanged file says. `diff` has the lines of compiled SQL that went and came.
     """
 
     node: str
@@ -28,6 +30,7 @@ class ModelChange:
     kind: Kind
     causes: tuple[str, ...] = ()
     removed_columns: tuple[str, ...] = ()
+    diff: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,19 @@ def _change(
     )
     causes = () if is_edited else tuple(_named(variables, new, node))
     kind: Kind = "columns" if gone else "logic"
-    return ModelChange(node, name, kind, causes, tuple(sorted(gone)))
+    diff = tuple(_diff(new.nodes[node].path, before.sql, now.sql))
+    return ModelChange(node, name, kind, causes, tuple(sorted(gone)), diff)
+
+
+def _diff(path: str, before: str, now: str) -> Iterator[str]:
+    """The lines that differ, each place of them below its line in the file as compiled now."""
+    was, new = before.splitlines(), now.splitlines()
+    for kind, start, end, line, last in SequenceMatcher(None, was, new, False).get_opcodes():
+        if kind != "equal":
+            lines = dedent("\n".join([*was[start:end], *new[line:last]])).splitlines()
+            yield f"@@ {path}:{line + 1}, compiled @@"
+            yield from (f"- {text}" for text in lines[: end - start])
+            yield from (f"+ {text}" for text in lines[end - start :])
 
 
 def _former(old: Graph, new: Graph, node: str) -> str:

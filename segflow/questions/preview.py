@@ -13,7 +13,10 @@ from segflow.build.materializations import members_table
 from segflow.compile.relations import literal, quoted
 from segflow.engines.base import Session
 from segflow.project.nodes import Audience
+from segflow.questions.profile import Traits
 
+# Of fewer contacts than this a share says little, and may say who they are.
+CROWD = 10
 CAUSES = ("data", "time", "definition")
 _LIVE = "cast(contact_id as varchar) as contact_id, channel, message"
 
@@ -94,6 +97,35 @@ class MessagePreview:
     @property
     def moves(self) -> bool:
         return bool(self.gained or self.lost)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Contacts that have a message live where they had none, another one, or none any more."""
+
+    more: int = 0
+    other: int = 0
+    fewer: int = 0
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Those who `enter` or `leave` a segment, and what sets them apart from everyone."""
+
+    segment: str
+    way: str
+    contacts: int
+    traits: Traits
+
+
+def most_moved(segments: Iterable[SegmentPreview]) -> list[SegmentPreview]:
+    """Those that move, by how many; what an edit does comes before what data and clock do."""
+
+    def weight(segment: SegmentPreview) -> tuple[int, int]:
+        edited = segment.causes["definition"]
+        return edited.entered + edited.left, segment.entered + segment.left
+
+    return sorted((s for s in segments if s.moves), key=weight, reverse=True)
 
 
 def keep_members(session: Session, query: str, renamed: Mapping[str, str], folder: Path) -> None:
@@ -184,9 +216,10 @@ def examples(
     names = [n for n, _ in session.columns(f"select * from {table}") if n.lower() not in private]
     if not names:
         return ()
-    listed = ", ".join(f"cast({quoted(name)} as varchar)" for name in names)
+    who = "cast(contact_id as varchar)"
+    listed = ", ".join(f"nullif(cast({quoted(name)} as varchar), {who})" for name in names)
     rows = session.rows(
-        f"select distinct {listed} from {table} where cast(contact_id as varchar) not in"
+        f"select distinct {listed} from {table} where {who} not in"
         f" (select contact_id from {_parquet(before / '*')} where segment = {literal(segment)})"
         f" order by all limit {count}"
     )
@@ -195,6 +228,17 @@ def examples(
         for row in rows
     )
     return tuple(filter(None, shown))
+
+
+def movers(session: Session, contacts: str, segment: str, way: str, before: Path) -> str:
+    """A SELECT of those who enter a segment or leave it, since the members put aside."""
+    states = [published_members(session), f"select * from {_parquet(before / '*')}"]
+    here, there = (
+        f"select contact_id from ({state}) where segment = {literal(segment)}"
+        for state in (states if way == "enter" else reversed(states))
+    )
+    who = "cast(contact_id as varchar)"
+    return f"select contact_id from {contacts} where {who} in ({here} except {there})"
 
 
 def keep_messages(session: Session, path: Path) -> None:
@@ -207,10 +251,8 @@ def compare_messages(session: Session, path: Path) -> list[MessagePreview]:
     """How the messages that are live differ from those put aside."""
     if not session.relation_type("segments", "next_message"):
         return []
-    nothing = f"select {_LIVE} from segments.next_message limit 0"
-    was = f"from {_parquet(path)}" if path.exists() else nothing
     rows = session.rows(
-        f"with was as ({was}), now as (select {_LIVE} from segments.next_message),"
+        f"{_was_and_now(path)},"
         " both_ as (select channel, was.message as old, now.message as new, count(*) as contacts"
         " from was full join now using (contact_id, channel) group by all)"
         " select channel, old, new, contacts from both_ order by contacts desc, old, new"
@@ -238,6 +280,21 @@ def compare_messages(session: Session, path: Path) -> list[MessagePreview]:
     return found
 
 
+def count_reached(session: Session, path: Path) -> Reached:
+    """How many contacts have other messages live than those put aside; each counts once."""
+    if not session.relation_type("segments", "next_message"):
+        return Reached()
+    counts = session.rows(
+        f"{_was_and_now(path)}, contacts as (select bool_or(was.message is not null) as had,"
+        " bool_or(now.message is not null) as has,"
+        " bool_or(now.message is distinct from was.message and now.message is not null) as gains"
+        " from was full join now using (contact_id, channel) group by contact_id)"
+        " select count(*) filter (where not had), count(*) filter (where had and gains),"
+        " count(*) filter (where not has) from contacts"
+    )
+    return Reached(*counts[0])
+
+
 def compare_audience(session: Session, audience: Audience, folder: Path) -> AudiencePreview:
     """What the audience's table has that the one put aside has not, by its key."""
     key, _ = key_and_columns(audience)
@@ -261,6 +318,12 @@ def compare_audience(session: Session, audience: Audience, folder: Path) -> Audi
         f" using ({quoted(key)}))"
     )[0]
     return AudiencePreview(audience.name, audience.destination, *counts)
+
+
+def _was_and_now(path: Path) -> str:
+    nothing = f"select {_LIVE} from segments.next_message limit 0"
+    was = f"from {_parquet(path)}" if path.exists() else nothing
+    return f"with was as ({was}), now as (select {_LIVE} from segments.next_message)"
 
 
 def _parquet(path: Path) -> str:

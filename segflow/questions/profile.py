@@ -1,5 +1,6 @@
 """A segment in; what each of its clauses does, what it overlaps with, and who is in it, out."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from segflow.audiences.clauses import Count, count_clauses
@@ -49,11 +50,16 @@ class Median:
 
 
 @dataclass(frozen=True)
-class Profile:
-    """A segment when it was last evaluated; `clauses` count what its definition says now.
+class Traits:
+    """What sets some contacts apart from everyone, the largest differences first."""
 
-    `values` and `medians` have what sets members apart most, first.
-    """
+    values: tuple[Value, ...]
+    medians: tuple[Median, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A segment when it was last evaluated; `clauses` count what its definition says now."""
 
     segment: str
     description: str
@@ -81,9 +87,11 @@ def explain_segment(
     """The funnel, the overlaps and the profile of a segment."""
     now = standing(session, definitions, segment)
     contacts = str(graph.relations[str(graph.find(CONTACTS))])
-    session.execute(
-        "create or replace temp table members as"
-        f" select contact_id from segments.memberships where segment = {literal(segment)}"
+    found = traits(
+        session,
+        graph,
+        f"select contact_id from segments.memberships where segment = {literal(segment)}",
+        identifiers(graph),
     )
     sizes = f"select (select count(*) from {contacts}), (select count(*) from members)"
     everyone, members = session.rows(sizes)[0]
@@ -95,8 +103,31 @@ def explain_segment(
         members,
         count_clauses(session, definitions.of(segment), now.as_of),
         _overlaps(session, segment),
-        _values(session, graph, contacts) if members else (),
-        _medians(session, contacts) if members else (),
+        found.values,
+        found.medians,
+    )
+
+
+def traits(
+    session: Session, graph: Graph, members: str, unseen: Collection[str], least: int = 0
+) -> Traits:
+    """What sets the contacts of a query apart, in all columns of contacts but the `unseen` ones.
+
+    Nothing is told that fewer than `least` of them have.
+    """
+    session.execute(f"create or replace temp table members as {members}")
+    if not session.rows("select 1 from members limit 1"):
+        return Traits((), ())
+    contacts = str(graph.relations[str(graph.find(CONTACTS))])
+    columns = [
+        (quoted(name), kind)
+        for name, kind in session.columns(f"select * from {contacts}")
+        if name.lower() not in unseen
+    ]
+    texts = [name for name, kind in columns if kind in ("VARCHAR", "BOOLEAN")]
+    numbers = [name for name, kind in columns if kind.startswith(_NUMBERS)]
+    return Traits(
+        _values(session, contacts, texts, least), _medians(session, contacts, numbers, least)
     )
 
 
@@ -113,13 +144,8 @@ def _overlaps(session: Session, segment: str) -> tuple[Overlap, ...]:
     return tuple(Overlap(*row) for row in rows)
 
 
-def _values(session: Session, graph: Graph, contacts: str) -> tuple[Value, ...]:
+def _values(session: Session, contacts: str, texts: list[str], least: int) -> tuple[Value, ...]:
     """Values that are more or less frequent among members, the largest differences first."""
-    texts = [
-        quoted(name)
-        for name, kind in session.columns(f"select * from {contacts}")
-        if kind in ("VARCHAR", "BOOLEAN") and name.lower() not in identifiers(graph)
-    ]
     if not texts:
         return ()
     counts = ", ".join(f"approx_count_distinct({column})" for column in texts)
@@ -136,25 +162,22 @@ def _values(session: Session, graph: Graph, contacts: str) -> tuple[Value, ...]:
     rows = session.rows(
         "select name, value, members / sum(members) over (partition by name) as inside,"
         " everyone / sum(everyone) over (partition by name) as outside"
-        f" from ({' union all '.join(parts)}) qualify abs(inside - outside) >= 0.01"
+        f" from ({' union all '.join(parts)})"
+        f" qualify abs(inside - outside) >= 0.01 and members >= {least}"
         f" order by abs(inside - outside) desc, name, value limit {_SHOWN}"
     )
     return tuple(Value(*row) for row in rows)
 
 
-def _medians(session: Session, contacts: str) -> tuple[Median, ...]:
+def _medians(session: Session, contacts: str, columns: list[str], least: int) -> tuple[Median, ...]:
     """Numbers whose medians differ, by how much of the spread between quartiles, largest first."""
-    columns = [
-        quoted(name)
-        for name, kind in session.columns(f"select * from {contacts}")
-        if kind.startswith(_NUMBERS)
-    ]
     parts = [
         f"select {literal(column.strip(chr(34)))} as name,"
         f" cast(median({column}) filter (members.contact_id is not null) as double) as inside,"
         f" cast(median({column}) as double) as outside,"
         f" cast(quantile_cont({column}, 0.75) - quantile_cont({column}, 0.25) as double) as spread"
         f" from {contacts} as contacts left join members using (contact_id)"
+        f" having count({column}) filter (members.contact_id is not null) >= {least}"
         for column in columns
     ]
     if not parts:
