@@ -179,6 +179,16 @@ def kept_projects(session: Session) -> list[KeptProject]:
     ]
 
 
+def last_rows(session: Session) -> dict[str, int | None]:
+    """How many rows each node had when it was last built; None where they were not counted."""
+    return dict(
+        session.rows(
+            "select node, row_count from segflow.steps where status in ('success', 'warn')"
+            " qualify row_number() over (partition by node order by run desc) = 1"
+        )
+    )
+
+
 def left_behind(session: Session) -> set[str]:
     """The nodes that are not up to date since some run, and those that stand on such a one."""
     behind = {node for node, status in statuses(session).items() if status.is_behind}

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from segflow import artifacts, journal
-from segflow.audiences import deliveries, exposures, history
+from segflow.audiences import deliveries, exposures, guards, history
 from segflow.audiences.backfill import backfill as write_anew
 from segflow.audiences.clauses import write_clauses
 from segflow.audiences.membership import Evaluation
@@ -187,9 +187,9 @@ def deliver(compiled: Compiled, options: Options, watch: Watch) -> Report:
     names = tuple(a.name for a in project.audiences if a.id in chosen)
     report = _report(compiled, options)
     _check_approved(compiled, options)
-    for name in options.approved.keys() & graph.segments.keys():
+    for name in options.approved.keys() - {audience.name for audience in project.audiences}:
         hint = f"segflow retry --approve {name}={options.approved[name]}"
-        raise ProjectError(f"--approve names the segment `{name}`: nothing moves here", hint=hint)
+        raise ProjectError(f"--approve names `{name}`: only audiences move here", hint=hint)
     with locked(engine.location, options.command):
         if options.approved:
             approved = {a.id for a in project.audiences if a.name in options.approved}
@@ -225,7 +225,7 @@ def build_copy(
     compiled: Compiled, options: Options, engine: Engine, plan: Plan, watch: Watch
 ) -> Report:
     """Everything up to the moment before publishing, on a private copy that is open."""
-    graph, project = compiled.graph, compiled.project
+    graph, project, approved = compiled.graph, compiled.project, options.approved
     report = _report(compiled, options)
     _check_file_name(compiled, engine)
     _check_approved(compiled, options)
@@ -237,6 +237,7 @@ def build_copy(
             exposures.check_clock(session, report.as_of)
         _check_outside(session, graph, plan, report.as_of)
         stale = {n: s for n, s in journal.stale(session).items() if n in graph.nodes}
+        had = guards.filled(graph, plan, journal.last_rows(session))
         report.run = journal.next_run(session)
     execution = Execution(
         engine,
@@ -247,6 +248,7 @@ def build_copy(
         options.store_failures,
         report.warnings.append,
         stale,
+        {n: rows for n, rows in had.items() if rows > approved.get(graph.nodes[n].name, 0)},
     )
     threads = options.threads or project.target.properties.threads
     write_artifacts(compiled, options)
@@ -258,9 +260,7 @@ def build_copy(
         definitions = {
             n: at(compiled_sql[s.id].sql, report.as_of) for n, s in graph.segments.items()
         }
-        report.updated = update_audiences(
-            session, graph, plan, moved, stale, options.approved, definitions
-        )
+        report.updated = update_audiences(session, graph, plan, moved, stale, approved, definitions)
         report.results = [_stopped(result, report) for result in report.results]
         report.results += report.updated.results
         moved_segments = [
@@ -271,6 +271,8 @@ def build_copy(
         write_clauses(session, found, report.as_of, options.refresh)
         steps = [_step(result) for result in report.results]
         trips = report.updated.watched.trips
+        trips += guards.emptied(report.results, had, approved)
+        report.updated.watched.shared = guards.shared(graph, report.results, had, trips)
         approvals = [(t.name, t.guard, t.moved, t.approved) for t in trips if not t.holds]
         known = set(graph.nodes)
         journal.record(session, _record(report, options), steps, known, stale, approvals)
@@ -327,10 +329,13 @@ def _check_outside(session: Session, graph: Graph, plan: Plan, as_of: datetime) 
 
 
 def _check_approved(compiled: Compiled, options: Options) -> None:
-    known = {*compiled.graph.segments, *(a.name for a in compiled.project.audiences)}
+    known = guards.approvable(compiled.graph)
     for name in options.approved:
         if name not in known:
-            hint = did_you_mean(name, known) or "name a segment or an audience"
+            hint = (
+                did_you_mean(name, known)
+                or "name a segment, an audience, a seed or what reads a source"
+            )
             raise ProjectError(f"--approve names `{name}`, which there is not", hint=hint)
 
 

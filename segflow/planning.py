@@ -9,14 +9,14 @@ after the run itself the definition.
 import os
 import shutil
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from msgspec import structs
 
-from segflow.audiences.guards import Change, Watched
+from segflow.audiences.guards import Change, Trip, Watched, said_at
 from segflow.baseline import Base, files_of, last_built, of_folder
 from segflow.build.plan import Plan, plan_build
 from segflow.build.runner import Watch, run_plan
@@ -49,7 +49,8 @@ class Preview:
     """What a run would do. `changes` are those of the project since `base`.
 
     `crowds` are who enters and who leaves the segment that moves most; `places` say where each
-    changed var got its value.
+    changed var has its value from. `trips` are the guards that would stop something, `guarded`
+    where the project says each, `shared` what all of that stands on.
     """
 
     report: Report
@@ -61,17 +62,14 @@ class Preview:
     reached: Reached
     crowds: list[Crowd]
     places: dict[str, str]
-
-    @property
-    def guards(self) -> list[str]:
-        """What the guards say that would stop something."""
-        items: list[SegmentPreview | AudiencePreview] = [*self.segments, *self.audiences]
-        return [item.guard for item in items if item.guard]
+    trips: list[Trip] = field(default_factory=list)
+    guarded: dict[str, str] = field(default_factory=dict)
+    shared: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether a run would end well: nothing fails, is held back or trips a guard."""
-        return self.report.ok and not self.guards
+        return self.report.ok and not self.trips
 
 
 def plan(
@@ -111,7 +109,7 @@ def plan(
                 base = _last_built(compiled, engine, against, folder / "base")
             phases = _before(compiled, base, options, engine, steps, folder)
             with private_copy(engine):
-                everything = dict.fromkeys(_guarded(compiled), sys.maxsize)
+                everything = options.approved | dict.fromkeys(_guarded(compiled), sys.maxsize)
                 approving = replace(options, approved=everything)
                 report = build_copy(compiled, approving, engine, steps, watch)
                 found = base.changes(compiled) if base else None
@@ -160,13 +158,13 @@ def _crowds(
     private = private_columns(graph, compiled.compilation, keys.__contains__).get(contacts, keys)
     if EVERYTHING in private:
         return []
-    ways = ("enter", most[0].entered), ("leave", most[0].left)
-    return [
-        Crowd(most[0].segment, way, count, traits(session, graph, movers, private, preview.CROWD))
-        for way, count in ways
-        if count >= preview.CROWD
-        for movers in [preview.movers(session, str(relation), most[0].segment, way, before)]
-    ]
+    crowds = []
+    for way, count in (("enter", most[0].entered), ("leave", most[0].left)):
+        movers = preview.movers(session, str(relation), most[0].segment, way, before)
+        found = traits(session, graph, movers, private, preview.CROWD)
+        if count >= preview.CROWD and (found.values or found.medians):
+            crowds.append(Crowd(most[0].segment, way, count, found))
+    return crowds
 
 
 def _places(compiled: Compiled, options: Options, found: Changes) -> dict[str, str]:
@@ -322,7 +320,9 @@ def _judged(made: Preview, compiled: Compiled, options: Options) -> Preview:
     graph = compiled.graph
     held = {r.name: r.message for r in made.report.results if not r.is_good}
     roots = made.changes.roots if made.changes else {}
-    guards = _trips(made, compiled, options)
+    trips, guards = _trips(made, compiled, options), dict[str, str]()
+    for trip in trips:
+        guards[trip.name] = "; ".join(filter(None, (guards.get(trip.name), trip.why)))
     ids = {name: segment.id for name, segment in graph.segments.items()}
     segments = [
         replace(
@@ -345,11 +345,20 @@ def _judged(made: Preview, compiled: Compiled, options: Options) -> Preview:
         replace(found, guard=guards.get(found.audience), held=held.get(found.audience))
         for found in made.audiences
     ]
-    return replace(made, segments=segments, audiences=audiences)
+    guarded = {t.name: _near(compiled, at) for t in trips if (at := said_at(graph, t))}
+    shared = made.report.updated.watched.shared if made.base and made.base.run else []
+    return replace(
+        made,
+        segments=segments,
+        audiences=audiences,
+        trips=trips,
+        guarded=guarded,
+        shared=shared,
+    )
 
 
-def _trips(made: Preview, compiled: Compiled, options: Options) -> dict[str, str]:
-    """The guards that would stop something, by its name.
+def _trips(made: Preview, compiled: Compiled, options: Options) -> list[Trip]:
+    """The guards that would stop something.
 
     The run knows them, unless what it is compared with is not what it started from.
     """
@@ -365,8 +374,5 @@ def _trips(made: Preview, compiled: Compiled, options: Options) -> dict[str, str
         for a in made.audiences:
             change = Change(a.audience, a.before, a.after, a.adds, a.removes)
             watched.judge(audiences[a.audience].guards, change)
-    found: dict[str, str] = {}
-    for trip in watched.trips:
-        if replace(trip, approved=options.approved.get(trip.name)).holds:
-            found[trip.name] = "; ".join(filter(None, (found.get(trip.name), trip.why)))
-    return found
+    said = [replace(trip, approved=options.approved.get(trip.name)) for trip in watched.trips]
+    return [trip for trip in said if trip.holds]

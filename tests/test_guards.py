@@ -234,3 +234,64 @@ def test_what_json_says_of_guards(project: MakeProject) -> None:
             "approved": None,
         }
     ]
+
+
+SOURCE = """
+sources:
+  - {name: crm, config: {external_location: 'data/{name}.csv'}, tables: [{name: people}]}
+"""
+READS = "select contact_id, email from {{ source('crm', 'people') }}"
+
+
+@pytest.mark.parametrize("size", [1, 9])
+@pytest.mark.parametrize("made_as", ["table", "view"])
+def test_a_source_without_rows_empties_no_list_of_any_size(
+    project: MakeProject, size: int, made_as: str
+) -> None:
+    made = make(project)
+    people = [f"c{n},c{n}@x.example\n" for n in range(size)]
+
+    def write(rows: list[str]) -> None:
+        made.write({"data/people.csv": "contact_id,email\n" + "".join(rows)})
+
+    made.write(
+        {
+            "models/sources.yml": SOURCE,
+            "models/people.sql": "{{ config(materialized='MADE') }} ".replace("MADE", made_as)
+            + READS,
+            "models/contacts.sql": "select * from {{ ref('people') }}",
+        }
+    )
+    write(people)
+    assert made.segflow("run").code == 0
+    write([])
+    for day in (2, 3):
+        stopped = made.segflow("run", "--as-of", f"2026-07-0{day}")
+        assert stopped.code == 1 and (members(made), lines(made)) == (size, size)
+        # How many rows a view had, nobody counted.
+        had = size if made_as == "table" else 1
+        assert f"people: empty, had {f'{had} ' if had > 1 else ''}rows\n" in stopped.out
+    assert f"segflow retry --approve people={had}\n" in stopped.out
+    assert made.segflow("retry", "--approve", f"people={had - 1}").code == 1
+    assert lines(made) == size
+    assert made.segflow("retry", "--approve", f"people={had}").code == 0
+    assert (members(made), lines(made)) == (0, 0)
+    assert made.rows("from segflow.approvals") == [(5, "people", "empty", had, had)]
+    assert made.segflow("run", "--as-of", "2026-07-04").code == 0
+    write(people)
+    assert made.segflow("run", "--as-of", "2026-07-05").code == 0
+    assert lines(made) == size
+
+
+def test_what_no_segment_stands_on_may_be_empty(project: MakeProject) -> None:
+    made = make(project)
+    made.write(
+        {
+            "models/sources.yml": SOURCE,
+            "models/people.sql": READS,
+            "data/people.csv": "contact_id,email\nc1,c1@x.example\n",
+        }
+    )
+    assert made.segflow("run").code == 0
+    made.write({"data/people.csv": "contact_id,email\n"})
+    assert made.segflow("run").code == 0

@@ -168,10 +168,19 @@ def test_contacts_without_rows_empty_no_list(copied: Project) -> None:
     lists = {p: p.read_bytes() for p in folder.rglob("*.*") if p.suffix in (".csv", ".jsonl")}
     assert len(lists) == 11
     contacts = copied.root / "seeds" / "raw_contacts.csv"
-    contacts.write_text(contacts.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
+    lines = contacts.read_text("utf-8").splitlines(keepends=True)
+    contacts.write_text(lines[0], "utf-8")
     for arguments in ((), ("--as-of", THEN)):
         outcome = copied.segflow("run", *arguments)
         assert outcome.code == 1
         assert {p: p.read_bytes() for p in lists} == lists
         assert outcome.out.count("HELD") == 11
-        assert "is a source without rows?" in outcome.out and "--approve" not in outcome.out
+        assert "raw_contacts: empty, had 2,031 rows\n" in outcome.out
+        assert "  segflow retry --approve raw_contacts=2031\n" in outcome.out
+    contacts.write_text("".join(lines[:60]), "utf-8")
+    few = copied.segflow("run", "--as-of", THEN)
+    assert (
+        few.code == 1
+        and "all of them stand on it           raw_contacts has 59 rows, had 2,031\n" in few.out
+    )
+    assert "approve each by its name" in few.out and "retry --approve" not in few.out

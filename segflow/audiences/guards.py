@@ -4,12 +4,21 @@ A share, as in `20%`, is of the members before, and counts from a hundred of the
 of ten or more would leave at once: a first run, and what is small, may move as it likes. What a
 guard stops stays as it was, until the change is smaller or somebody approves it: `--approve
 name=ceiling` lets a change of up to `ceiling` contacts through, once.
+
+Where data comes in a guard stands that nobody has to write: a table that had rows and has none
+keeps those it had, until that is approved, so that no segment of any size is emptied by it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from segflow.project.nodes import Guards, SegmentGuards
+from segflow.build.plan import Plan
+from segflow.build.steps import Result
+from segflow.compile.graph import Graph
+from segflow.errors import Location
+from segflow.project.load import place
+from segflow.project.nodes import Guards, Node, SegmentGuards
 
 # Of fewer members than this a share says little: one of three is a third. But that all leave at
 # once says much, unless it was only a handful.
@@ -52,10 +61,14 @@ class Trip:
 
 @dataclass
 class Watched:
-    """The guards that were tripped in a run, and how much somebody approved, by name."""
+    """The guards that were tripped in a run, and how much somebody approved, by name.
+
+    `shared` says what has lost most of its rows and is read by all that is stopped.
+    """
 
     approved: Mapping[str, int] = field(default_factory=dict)
     trips: list[Trip] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
 
     def judge(self, guards: Guards, change: Change) -> str | None:
         """Why a change has to wait, None where it may pass."""
@@ -65,6 +78,84 @@ class Watched:
         ]
         self.trips += found
         return "; ".join(trip.why for trip in found if trip.holds) or None
+
+
+def approvable(graph: Graph) -> set[str]:
+    """The names of what guards stand before: segments, audiences, and where data comes in."""
+    moves = ("segment", "audience")
+    return {
+        said.name
+        for node, said in graph.nodes.items()
+        if graph.kind(node) in moves or _comes_in(graph, node)
+    }
+
+
+def _comes_in(graph: Graph, node: str) -> bool:
+    """Whether a node is a seed, or a model that reads a source."""
+    kind, read = graph.kind(node), (graph.nodes[parent].kind for parent in graph.parents[node])
+    return kind == "seed" or (kind == "model" and "source" in read)
+
+
+def filled(graph: Graph, plan: Plan, last: Mapping[str, int | None]) -> dict[str, int]:
+    """The tables of a plan where data comes in, with the rows they had, if segments stand on them.
+
+    Args:
+        last: the rows of each node when it was last built; None where they were not counted.
+    """
+    found = {}
+    for node in (step.node for step in plan.steps):
+        if _comes_in(graph, node) and last.get(node, 0) != 0:
+            below = map(graph.kind, graph.descendants(node))
+            if not {"segment", "audience"}.isdisjoint(below):
+                found[node] = last[node] or 1
+    return found
+
+
+def emptied(
+    results: Iterable[Result], had: Mapping[str, int], approved: Mapping[str, int]
+) -> list[Trip]:
+    """The tables that had rows and have none, as guards that were tripped."""
+    return [
+        Trip(r.name, "empty", had[r.node], "its rows are gone", approved.get(r.name))
+        for r in results
+        if r.rows == 0 and r.node in had
+    ]
+
+
+def shared(
+    graph: Graph, results: Iterable[Result], had: Mapping[str, int], trips: Iterable[Trip]
+) -> list[str]:
+    """The tables that lost more than half of the rows they had, and that all who wait stand on."""
+    waiting = {trip.name for trip in trips}
+    return [
+        f"{r.name} has {r.rows:,} rows, had {had[r.node]:,}"
+        for r in results
+        if r.node in had and r.rows is not None and r.rows * 2 < had[r.node]
+        if waiting <= {graph.nodes[node].name for node in graph.descendants(r.node)}
+    ]
+
+
+def said_at(graph: Graph, trip: Trip) -> Location | None:
+    """Where the project says the guard of a segment or an audience that was tripped."""
+    segment = graph.segments.get(trip.name)
+    named = (a for a in graph.project.audiences if a.name == trip.name)
+    node: Node | None = segment.model if segment else next(named, None)
+    if node is None:
+        return None
+    key, at = trip.guard.partition(" ")[0], node.origin
+    places = [at.location(f"{below}.guards.{key}") for below in (".config", "")] if at else []
+    kind = "models" if segment else "audiences"
+    levels = [kind, node.package, *Path(node.path).parts[1:-1], node.name]
+    for depth in range(len(levels), 0, -1):
+        pointer = f"$.{'.'.join(levels[:depth])}.+guards.{key}"
+        places.append(graph.project.location(pointer))
+    # A pointer that leads nowhere ends at a line above, which does not say the key.
+    found = (p for p in places if p.line and key in _line(p))
+    return next(found, place(node))
+
+
+def _line(place: Location) -> str:
+    return place.path.read_text("utf-8-sig").splitlines()[(place.line or 1) - 1]
 
 
 def _tripped(guards: Guards, change: Change) -> list[tuple[str, int, str]]:

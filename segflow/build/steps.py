@@ -1,7 +1,7 @@
 """One step of a plan in, its `Result` out: a node is made and tested in one transaction."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -51,7 +51,8 @@ class Execution:
     """What every step of one run shares.
 
     `stale` are the columns that are not up to date, by node: those that an earlier run left so, and
-    those that this one does. `standing` says what there is, `table` or `view`, by schema and name
+    those that this one does; `filled` the rows that tables had which must not be found empty.
+    `standing` says what there is, `table` or `view`, by schema and name
     in lower case; `described` which columns it has.
     """
 
@@ -63,6 +64,7 @@ class Execution:
     store_failures: bool = False
     log: Callable[[str], None] = lambda _: None
     stale: dict[str, Stale] = field(default_factory=dict)
+    filled: Mapping[str, int] = field(default_factory=dict)
     standing: dict[tuple[str, str], str] = field(default_factory=dict)
     described: dict[Relation, list[Column]] = field(default_factory=dict)
 
@@ -268,9 +270,12 @@ def _made(
     make: Callable[[], int | None],
     before: tuple[TestResult, ...] = (),
 ) -> Result:
-    """Make a relation and test it in one transaction: a failed test leaves the old one in place."""
+    """Make a relation and test it in one transaction: a failed test leaves the old one in place.
+
+    So does what has no rows though it must not be found empty.
+    """
     tests: list[TestResult] = []
-    rows = None
+    rows, had = None, execution.filled.get(step.node)
     with Failures() as failures:
         try:
             with session.transaction():
@@ -283,11 +288,14 @@ def _made(
                     if execution.keeps_failures(test):
                         failures.take(session, test, sql)
                 tests = run_tests(session, asked)
-                if any(test.status == "error" for test in tests):
+                if (had and rows == 0) or any(test.status == "error" for test in tests):
                     raise _Undone
         except _Undone:
             pass
         failures.store(session)
+    if had and rows == 0:
+        said = f"empty, had {had:,} rows" if had > 1 else "empty, had rows"
+        return replace(blank, status="error", message=said, rows=0, tests=(*before, *tests))
     return _judged(blank, (*before, *tests), rows)
 
 

@@ -1,6 +1,6 @@
 """Reports and events in, plain text out: JSON, tables, and the lines of `target/segflow.log`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,15 @@ from typing import Any
 import msgspec
 
 from segflow import __version__
+from segflow.audiences.guards import Trip
 from segflow.build.plan import Plan, Step
 from segflow.build.runner import Watch
 from segflow.build.steps import Result
 from segflow.report import Report
+
+# Where more is stopped than this, nobody should let it through by one line.
+_APPROVED_AT_ONCE = 5
+_SHOWN_STOPPED = 8
 
 
 def as_json(
@@ -61,6 +66,45 @@ def results_of(report: Report) -> dict[str, Any]:
         "nobody": report.nobody,
         "warnings": report.warnings,
     }
+
+
+def ways_on(
+    trips: Iterable[Trip], shared: list[str], command: str, guarded: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """What to do about what guards stop: when, and what. Where that is much, first to look.
+
+    Args:
+        shared: what all of it stands on.
+        guarded: where the project says the guards, by name.
+    """
+    most: dict[str, int] = {}
+    for trip in trips:
+        most[trip.name] = max(trip.moved, most.get(trip.name, 0))
+    if not most:
+        return
+    if len(most) > _APPROVED_AT_ONCE:
+        named = sorted(most, key=lambda name: (-most[name], name))
+        listed = some([f"{name} {most[name]:,}" for name in named], _SHOWN_STOPPED)
+        yield f"{len(most)} are stopped", listed
+        yield from (("all of them stand on it", said) for said in shared)
+        yield "if that is right", "approve each by its name: --approve NAME=CEILING"
+    else:
+        approvals = " ".join(f"--approve {name}={moved}" for name, moved in most.items())
+        yield "if that is right", f"segflow {command} {approvals}"
+        if guarded:
+            listed = ", ".join(f"{name} in {at}" for name, at in guarded.items())
+            yield "or raise the guard", listed
+    if command == "retry":
+        yield "who would move, and why", "segflow plan"
+
+
+def way(when: str, what: str) -> str:
+    return f"  {when:<32}  {what}"
+
+
+def some(names: list[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def table(names: list[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:

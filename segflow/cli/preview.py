@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from segflow.cli.output import some, way, ways_on
 from segflow.compile.changes import Changes
 from segflow.planning import Preview
 from segflow.questions.preview import (
@@ -35,6 +36,7 @@ def markdown(made: Preview) -> Iterator[str]:
     """One screen, then what can be unfolded. By the first line CI finds its earlier comment."""
     yield f"<!-- segflow-plan {made.report.project} -->"
     yield from (f"### segflow plan: {_title(made)}", "", _what_changed(made))
+    yield from (f"\n{line}" for line in _failures(made))
     for names, rows, notes in _tables(made):
         more = len(rows) - _SHOWN
         yield from ("", _row(names), "| --- |" + " ---: |" * (len(names) - 2) + " --- |")
@@ -43,9 +45,8 @@ def markdown(made: Preview) -> Iterator[str]:
             yield _row([bold, *cells])
         for note in [f"{more} more that move", *notes] if more > 0 else notes:
             yield f"\n_{note}_"
-    approvals = _approvals(made)
-    if approvals:
-        yield f"\n**To let it through:** raise the guard, or run once with `{approvals}`."
+    ways = [f"- {when}: `{what}`" for when, what in _ways_on(made)]
+    yield from ("\n**To merge:**\n", *ways) if ways else ()
     for heading, lines in _lists(made):
         yield f"\n<details><summary>{heading}</summary>\n"
         yield from (f"- {line}" for line in lines)
@@ -62,7 +63,7 @@ def _row(cells: list[str]) -> str:
 
 def text(made: Preview) -> Iterator[str]:
     """The same for a terminal."""
-    yield from (_bare(_title(made)), _bare(_what_changed(made)))
+    yield from map(_bare, (_title(made), _what_changed(made), *_failures(made)))
     for names, rows, notes in _tables(made):
         yield ""
         for first, *counts, last in [names, *rows]:
@@ -76,9 +77,8 @@ def text(made: Preview) -> Iterator[str]:
     diff = _diff(made)
     if diff:
         yield from ("", _DIFF, *(f"  {line}" for line in diff))
-    approvals = _approvals(made)
-    if approvals:
-        yield f"\n  {'if that is right':<32}  segflow run {approvals}"
+    ways = _ways_on(made)
+    yield from ("", *(way(*said) for said in ways)) if ways else ()
 
 
 def _bare(line: str) -> str:
@@ -113,7 +113,7 @@ def results(made: Preview) -> dict[str, Any]:
 
 def _tables(made: Preview) -> Iterator[tuple[list[str], list[list[str]], list[str]]]:
     """Names of columns, rows and notes; only of what moves, or would and may not."""
-    segments = [s for s in made.segments if s.moves or s.guard or s.held]
+    segments = [s for s in made.segments if s.moves or s.guard]
     if segments:
         rows = [
             [s.segment, f"{s.before:,}", f"{s.after:,}", _plus(s.entered), _less(s.left), why]
@@ -134,9 +134,9 @@ def _tables(made: Preview) -> Iterator[tuple[list[str], list[list[str]], list[st
         others = len(made.messages) - len(messages)
         notes = [f"{others} others: no change"] if others else []
         yield ["message · channel", "now", "with this change", "of whom"], rows, notes
-    audiences = [a for a in made.audiences if a.moves or a.guard or a.held]
+    audiences = [a for a in made.audiences if a.moves or a.guard]
     if audiences:
-        as_if = ["counted as if everything that a guard stops were approved"] if made.guards else []
+        as_if = ["counted as if everything that a guard stops were approved"] if made.trips else []
         rows = [
             [
                 f"{a.audience} → {a.destination}",
@@ -170,9 +170,12 @@ def _title(made: Preview) -> str:
         count, _, moves = said[0].partition(" ")
         said[0] = f"**{count} contact{'' if count == '1' else 's'} {moves}**"
     reached = made.reached
-    said += [f"{reached.more:,} more would get a message"] if reached.more else []
-    said += [f"{reached.other:,} another one"] if reached.other else []
-    said += [f"{reached.fewer:,} none any more"] if reached.fewer else []
+    counts = (
+        (reached.more, "more would get a message"),
+        (reached.other, "would get another one"),
+        (reached.fewer, "would get none any more"),
+    )
+    said += [f"{count:,} {what}" for count, what in counts if count]
     changed = sum(a.moves for a in made.audiences)
     if said or changed:
         verb = "changes" if changed == 1 else "change"
@@ -183,8 +186,22 @@ def _title(made: Preview) -> str:
         only = f": {_many(texts, 'model')} {differ} in text only" if texts else ""
         title = f"No contact moves, no audience changes{only}"
     failed = sum(r.status == "error" for r in made.report.results)
-    title += f" · ⛔ {_many(len(made.guards), 'guard')}" if made.guards else ""
-    return title + (f" · ⛔ {failed} failed" if failed else "")
+    guards = sum(bool(item.guard) for item in _items(made))
+    title += f" · ⛔ {_many(guards, 'guard')}" if guards else ""
+    return title + (f" · ⛔ {_many(failed, 'failure')}" if failed else "")
+
+
+def _items(made: Preview) -> list[SegmentPreview | AudiencePreview]:
+    return [*made.segments, *made.audiences]
+
+
+def _failures(made: Preview) -> Iterator[str]:
+    """What fails, and what would stay as it is because of that."""
+    failed = {r.name: r.message for r in made.report.results if r.status == "error"}
+    yield from (f"⛔ `{name}`: {message}" for name, message in failed.items())
+    waiting = [(i.held, i.name) for i in _items(made) if i.held and not i.moves]
+    for why in dict.fromkeys(why for why, name in waiting if name not in failed):
+        yield f"{some([name for because, name in waiting if because == why], 4)} held back: {why}"
 
 
 def _what_changed(made: Preview) -> str:
@@ -250,12 +267,8 @@ def _stopped(item: SegmentPreview | AudiencePreview) -> str:
     return f"held back: {item.held}" if item.held else ""
 
 
-def _approvals(made: Preview) -> str:
-    most: dict[str, int] = {}
-    for trip in made.report.updated.watched.trips:
-        if any(trip.why in guard for guard in made.guards):
-            most[trip.name] = max(trip.moved, most.get(trip.name, 0))
-    return " ".join(f"--approve {name}={moved}" for name, moved in most.items())
+def _ways_on(made: Preview) -> list[tuple[str, str]]:
+    return [*ways_on(made.trips, made.shared, "run", made.guarded)]
 
 
 def _models(made: Preview, found: Changes) -> str:

@@ -17,7 +17,7 @@ from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, Step
 from segflow.build.runner import Watch
 from segflow.build.steps import Result
-from segflow.cli.output import emptiness
+from segflow.cli.output import emptiness, some, way, ways_on
 from segflow.report import Report
 
 _MARKS = {
@@ -30,8 +30,6 @@ _MARKS = {
 _SHOWN_SEGMENTS = 12
 _SHOWN_HELD = 6
 _SHOWN_WARNINGS = 5
-# Where more is stopped than this, nobody should let it through by one line.
-_APPROVED_AT_ONCE = 10
 _MINUS = "\N{MINUS SIGN}"
 _NONE = "\N{EN DASH}"
 
@@ -147,7 +145,7 @@ def _nodes(report: Report) -> Iterator[str]:
     yield f"Models    {len(models) - len(bad):>3} built{kept}".ljust(32) + _kept(report, bad)
     partly = [r.name for r in models if r.is_good and r.because]
     if partly:
-        yield f"{len(partly):>13} stand on them in part: {_some(partly, 6)}"
+        yield f"{len(partly):>13} stand on them in part: {some(partly, 6)}"
     tests = [t for r in report.results for t in r.tests]
     warned = [t for t in tests if t.status == "warn"]
     failed = [t for t in tests if t.status == "error"]
@@ -164,7 +162,7 @@ def _nodes(report: Report) -> Iterator[str]:
 def _kept(report: Report, bad: list[Result]) -> str:
     if not bad:
         return ""
-    names = _some([r.name for r in bad], 4)
+    names = some([r.name for r in bad], 4)
     moments = sorted({m for r in bad if (m := report.kept_since.get(r.node))})
     return f"kept as of {_minute(moments[0])}: {names}" if moments else f"never built: {names}"
 
@@ -271,25 +269,14 @@ def _ending(report: Report) -> Iterator[str]:
     when = f"when {', '.join(late)} arrived" if late else "when it is mended"
     if failed or not stopped:
         command = "segflow deliver" if unsent and not failed else "segflow retry"
-        yield f"  {when:<32}  {command}"
-    if stopped:
-        most = {t.name: max(o.moved for o in stopped if o.name == t.name) for t in stopped}
-        if len(most) > _APPROVED_AT_ONCE:
-            yield f"  {'is a source without rows?':<32}  segflow debug"
-        else:
-            approvals = " ".join(f"--approve {name}={moved}" for name, moved in most.items())
-            yield f"  {'if that is right':<32}  segflow retry {approvals}"
-        yield f"  {'who would move, and why':<32}  segflow plan"
+        yield way(when, command)
+    shared = report.updated.watched.shared
+    yield from (escape(way(*said)) for said in ways_on(stopped, shared, "retry", {}))
 
 
 def _counts(count: int, name: str, *others: tuple[int, str]) -> str:
     """How many there are, and how many of other kinds where there are any."""
     return ", ".join([f"{count:>3} {name}", *(f"{n} {kind}" for n, kind in others if n)])
-
-
-def _some(names: list[str], most: int) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _minute(moment: datetime) -> str:

@@ -50,6 +50,10 @@ class SegmentPreview:
     examples: tuple[str, ...] = ()
 
     @property
+    def name(self) -> str:
+        return self.segment
+
+    @property
     def moves(self) -> bool:
         return bool(self.entered or self.left)
 
@@ -66,6 +70,10 @@ class AudiencePreview:
     removes: int
     guard: str | None = None
     held: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.audience
 
     @property
     def after(self) -> int:
