@@ -263,19 +263,17 @@ def build_copy(
         report.updated = update_audiences(session, graph, plan, moved, stale, approved, definitions)
         report.results = [_stopped(result, report) for result in report.results]
         report.results += report.updated.results
-        moved_segments = [
-            m.segment for m in report.updated.movements if m.segment in graph.segments
-        ]
+        moved_segments = {m.segment for m in report.updated.movements} & graph.segments.keys()
         taken_apart = Definitions(graph, compiled.compilation)
-        found = {name: taken_apart.of(name) for name in moved_segments}
+        found = {name: taken_apart.of(name) for name in sorted(moved_segments)}
         write_clauses(session, found, report.as_of, options.refresh)
         steps = [_step(result) for result in report.results]
-        trips = report.updated.watched.trips
-        trips += guards.emptied(report.results, had, approved)
-        report.updated.watched.shared = guards.shared(graph, report.results, had, trips)
-        approvals = [(t.name, t.guard, t.moved, t.approved) for t in trips if not t.holds]
-        known = set(graph.nodes)
-        journal.record(session, _record(report, options), steps, known, stale, approvals)
+        watched = report.updated.watched
+        watched.note_sources(graph, report.results, had)
+        report.warnings += watched.outside
+        approvals = [(t.name, t.guard, t.moved, t.approved) for t in watched.trips if not t.holds]
+        record = _record(report, options)
+        journal.record(session, record, steps, set(graph.nodes), stale, approvals)
         path = project.target_path / archive.NAME
         journal.keep_project(session, report.run, path, dict(options.variables))
         after = journal.statuses(session)

@@ -107,6 +107,32 @@ def test_all_of_a_few_do_not_leave_at_once(project: MakeProject, before: int, co
     assert run(made, 0, 2).code == code
 
 
+@pytest.mark.parametrize("of_audience", [False, True])
+@pytest.mark.parametrize(
+    ("before", "now", "guards", "code"),
+    [
+        (200, 200, "{max_size: 100}", 0),
+        (200, 150, "{max_size: 100}", 0),
+        (200, 201, "{max_size: 100}", 1),
+        (200, 200, "{min_size: 300}", 0),
+        (200, 250, "{min_size: 300}", 0),
+        (200, 199, "{min_size: 300}", 1),
+    ],
+)
+def test_a_size_that_no_change_leads_to_is_warned_of(
+    project: MakeProject, before: int, now: int, guards: str, code: int, of_audience: bool
+) -> None:
+    made = make(project)
+    assert run(made, before, 1).code == 0
+    limits = ("{}", guards) if of_audience else (guards, "{}")
+    made.write({"models/a.yml": YML.replace("GUARDS", limits[0]).replace("LIMITS", limits[1])})
+    outcome = run(made, now, 2)
+    assert outcome.code == code
+    name = "mails" if of_audience else "everybody"
+    said = f"warning  {name} has {now} members ({guards.strip('{}').replace(':', '')})"
+    assert (said in outcome.out) == (code == 0)
+
+
 def test_every_guard_that_trips_is_named(project: MakeProject) -> None:
     made = make(project, "{max_left: 20%, min_size: 180}")
     assert run(made, 200, 1).code == 0

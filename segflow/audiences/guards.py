@@ -9,7 +9,7 @@ Where data comes in a guard stands that nobody has to write: a table that had ro
 keeps those it had, until that is approved, so that no segment of any size is emptied by it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,12 +63,14 @@ class Trip:
 class Watched:
     """The guards that were tripped in a run, and how much somebody approved, by name.
 
-    `shared` says what has lost most of its rows and is read by all that is stopped.
+    `shared` says what has lost most of its rows and is read by all that is stopped, `outside` what
+    is too large or too small without a change that could wait.
     """
 
     approved: Mapping[str, int] = field(default_factory=dict)
     trips: list[Trip] = field(default_factory=list)
     shared: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
 
     def judge(self, guards: Guards, change: Change) -> str | None:
         """Why a change has to wait, None where it may pass."""
@@ -77,7 +79,22 @@ class Watched:
             for guard, moved, message in _tripped(guards, change)
         ]
         self.trips += found
+        if not found:
+            self.outside += _outside(guards, change)
         return "; ".join(trip.why for trip in found if trip.holds) or None
+
+    def note_sources(self, graph: Graph, results: Iterable[Result], had: Mapping[str, int]) -> None:
+        """Note the tables that had rows and have none, or few and all that waits stands on them."""
+        waiting = {trip.name for trip in self.trips}
+        for r in (r for r in results if r.node in had and r.rows is not None):
+            before = had[r.node]
+            if not r.rows:
+                approved = self.approved.get(r.name)
+                self.trips.append(Trip(r.name, "empty", before, "its rows are gone", approved))
+            elif r.rows * 2 < before and waiting <= {
+                graph.nodes[node].name for node in graph.descendants(r.node)
+            }:
+                self.shared.append(f"{r.name} has {r.rows:,} rows, had {before:,}")
 
 
 def approvable(graph: Graph) -> set[str]:
@@ -111,30 +128,6 @@ def filled(graph: Graph, plan: Plan, last: Mapping[str, int | None]) -> dict[str
     return found
 
 
-def emptied(
-    results: Iterable[Result], had: Mapping[str, int], approved: Mapping[str, int]
-) -> list[Trip]:
-    """The tables that had rows and have none, as guards that were tripped."""
-    return [
-        Trip(r.name, "empty", had[r.node], "its rows are gone", approved.get(r.name))
-        for r in results
-        if r.rows == 0 and r.node in had
-    ]
-
-
-def shared(
-    graph: Graph, results: Iterable[Result], had: Mapping[str, int], trips: Iterable[Trip]
-) -> list[str]:
-    """The tables that lost more than half of the rows they had, and that all who wait stand on."""
-    waiting = {trip.name for trip in trips}
-    return [
-        f"{r.name} has {r.rows:,} rows, had {had[r.node]:,}"
-        for r in results
-        if r.node in had and r.rows is not None and r.rows * 2 < had[r.node]
-        if waiting <= {graph.nodes[node].name for node in graph.descendants(r.node)}
-    ]
-
-
 def said_at(graph: Graph, trip: Trip) -> Location | None:
     """Where the project says the guard of a segment or an audience that was tripped."""
     segment = graph.segments.get(trip.name)
@@ -156,6 +149,14 @@ def said_at(graph: Graph, trip: Trip) -> Location | None:
 
 def _line(place: Location) -> str:
     return place.path.read_text("utf-8-sig").splitlines()[(place.line or 1) - 1]
+
+
+def _outside(guards: Guards, change: Change) -> Iterator[str]:
+    """A size that no change leads to is only warned of: there is nothing to hold back."""
+    if guards.min_size is not None and change.after < guards.min_size:
+        yield f"{change.name} has {change.after:,} members (min_size {guards.min_size})"
+    if guards.max_size is not None and change.after > guards.max_size:
+        yield f"{change.name} has {change.after:,} members (max_size {guards.max_size})"
 
 
 def _tripped(guards: Guards, change: Change) -> list[tuple[str, int, str]]:
