@@ -105,10 +105,10 @@ def of_folder(compiled: Compiled, options: Options, state: Path, folder: Path) -
     """
     path = state / archive.NAME
     if not path.is_file():
-        raise ProjectError(
-            f"--state {state}: there is no {archive.NAME} in it",
-            hint="name the target folder of an earlier `segflow compile` or `segflow run`",
-        )
+        hint = "name the target folder of an earlier `segflow compile` or `segflow run`"
+        if (state / "manifest.json").is_file():
+            hint = "manifest.json alone is not enough: copy both, as `segflow compile` left them"
+        raise ProjectError(f"--state {state}: there is no {archive.NAME} in it", hint=hint)
     packed = path.read_bytes()
     return Base((_unpacked(compiled, packed, options.target, options.variables, folder),))
 

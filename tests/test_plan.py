@@ -1,12 +1,16 @@
 """What plan announces is what a run then does; each contact that moves has one cause."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -210,7 +214,38 @@ def test_an_earlier_state_shows_only_what_the_edit_does(
     wanted = made.segflow("ls", "--select", "state:modified+", "--state", state)
     assert "audience:rich_mails" in wanted.out
     assert "--state <folder>" in made.segflow("ls", "--select", "state:modified").err
-    assert made.segflow("plan", "--state", str(tmp_path)).code == 2
+    assert "name the target folder" in plan_fails(made, "--state", str(tmp_path))
+    (tmp_path / "main/project.zip").unlink()
+    lone = plan_fails(made, "--state", state)
+    assert lone.startswith(f"error: --state {state}: there is no project.zip in it\n  hint: ")
+    assert "manifest.json alone is not enough" in lone
+
+
+def test_the_workflow_in_the_docs_says_what_a_pull_request_does(
+    project: MakeProject, tmp_path: Path
+) -> None:
+    main, branch = make(project, POINTS).root, tmp_path / "branch"
+    (main / "warehouse").rename(tmp_path / "warehouse")
+    steps = yaml.safe_load(Path("docs/examples/plan.yml").read_text())["jobs"]["plan"]["steps"]
+    said = {step["name"]: step["run"] for step in steps if "name" in step}
+    places = {"GITHUB_BASE_REF": "main", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    def shell(text: str, folder: Path) -> None:
+        environment = {**os.environ, **places, "PATH": path}
+        subprocess.run(["bash", "-ec", text], cwd=folder, env=environment, check=True)
+
+    commit = "git -c user.name=x -c user.email=x@x.example commit --quiet --message x"
+    shell(f"git init --quiet --initial-branch main && git add . && {commit}", main)
+    shell(f"git clone --quiet {main} {branch}", tmp_path)
+    text = (branch / "segflow.yml").read_text()
+    (branch / "segflow.yml").write_text(text.replace("rich: 5", "rich: 3"))
+    shell(said["what the main branch says"], branch)
+    shell(said["what the pull request changes"], branch)
+    comment = (branch / "plan.md").read_text()
+    assert comment.startswith("<!-- segflow-plan demo -->\n")
+    assert "**2 contacts enter rich**" in comment
+    assert (tmp_path / "summary.md").read_text() == comment
 
 
 def test_markdown_fits_a_comment(project: MakeProject, tmp_path: Path) -> None:
