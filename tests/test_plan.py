@@ -251,7 +251,11 @@ def test_the_workflow_in_the_docs_says_what_a_pull_request_does(
 def test_markdown_fits_a_comment(project: MakeProject, tmp_path: Path) -> None:
     made = make(project, POINTS)
     quiet = made.segflow("plan", "--as-of", "2026-07-01", "--output", "markdown").out
-    assert "No contact moves, no audience changes" in quiet
+    assert quiet.splitlines() == [
+        "<!-- segflow-plan demo -->",
+        "segflow plan: No contact moves, no audience changes · evaluated on 2026-07-01 00:00 UTC"
+        " data, against run 0001 of 2026-07-01 00:00",
+    ]
     words = ("--as-of", "2026-07-01", "--vars", "rich: 3", "--output", "markdown")
     shown = made.segflow("plan", *words).out
     assert shown.startswith(
@@ -362,6 +366,22 @@ def test_of_a_var_each_segment_knows_the_value_it_was_built_with(project: MakePr
     assert [(m["name"], m["causes"]) for m in found["models"]] == [("rich", ["rich"])]
     moved = {s["segment"]: (s["entered"], s["left"], s["because"]) for s in found["segments"]}
     assert moved == {"rich": (2, 0, ["var `rich`"]), "poor": (0, 0, [])}
+
+
+def test_a_var_is_no_cause_where_only_its_name_is_part_of_another(project: MakeProject) -> None:
+    made = make(project)
+    text = (made.root / "segflow.yml").read_text()
+    made.write(
+        {
+            "models/segments/poor.sql": POOR.replace("'poor', 1", "'not_rich'"),
+            "segflow.yml": text.replace("rich: 5", "rich: 5, not_rich: 1"),
+            "data/raw.csv": rows(POINTS),
+        }
+    )
+    run(made)
+    made.write({"segflow.yml": text.replace("rich: 5", "rich: 6, not_rich: 2")})
+    found = {model["name"]: model["causes"] for model in plan(made)["models"]}
+    assert found == {"rich": ["rich"], "poor": ["not_rich"]}
 
 
 def test_a_renamed_segment_is_no_new_one(project: MakeProject) -> None:

@@ -26,7 +26,7 @@ _KINDS = {
     "new": "new",
     "columns": "columns removed",
     "logic": "changed",
-    "text": "differ in text only",
+    "text": "only written otherwise",
     "renamed": "renamed",
     "removed": "removed",
 }
@@ -35,6 +35,9 @@ _KINDS = {
 def markdown(made: Preview) -> Iterator[str]:
     """One screen, then what can be unfolded. By the first line CI finds its earlier comment."""
     yield f"<!-- segflow-plan {made.report.project} -->"
+    if _is_quiet(made):
+        yield f"segflow plan: {_title(made)} · {_when(made)}"
+        return
     yield from (f"### segflow plan: {_title(made)}", "", _what_changed(made))
     yield from (f"\n{line}" for line in _failures(made))
     for names, rows, notes in _tables(made):
@@ -63,6 +66,9 @@ def _row(cells: list[str]) -> str:
 
 def text(made: Preview) -> Iterator[str]:
     """The same for a terminal."""
+    if _is_quiet(made):
+        yield f"{_title(made)} · {_when(made)}"
+        return
     yield from map(_bare, (_title(made), _what_changed(made), *_failures(made)))
     for names, rows, notes in _tables(made):
         yield ""
@@ -156,7 +162,7 @@ def _lists(made: Preview) -> Iterator[tuple[str, list[str]]]:
     if made.crowds:
         yield "Who they are, beside all contacts", [_who(crowd) for crowd in made.crowds]
     if made.changes and (made.changes.models or made.changes.downstream):
-        yield f"Models: {_models(made, made.changes)}", [*_model_lines(made.changes)]
+        yield f"Models: {_models(made.changes)}", [*_model_lines(made.changes)]
 
 
 def _title(made: Preview) -> str:
@@ -218,10 +224,22 @@ def _what_changed(made: Preview) -> str:
         said += [f"{_KINDS[m.kind]}: `{m.name}`" for m in edited[:3]]
         said += [f"{len(edited) - 3} more models"] if len(edited) > 3 else []
     nothing = "no definition changed" if made.base else "nothing was published before"
+    return f"{', '.join(said) or nothing} · {_when(made)}"
+
+
+def _when(made: Preview) -> str:
     run = made.base.run if made.base else None
     base = f", against run {run.run:04} of {run.as_of:%Y-%m-%d %H:%M}" if run else ""
-    when = f"evaluated on {made.report.as_of:%Y-%m-%d %H:%M} UTC data{base}"
-    return f"{', '.join(said) or nothing} · {when}"
+    return f"evaluated on {made.report.as_of:%Y-%m-%d %H:%M} UTC data{base}"
+
+
+def _is_quiet(made: Preview) -> bool:
+    """Whether there is nothing to say but that."""
+    found = made.changes
+    moves = any(item.moves for item in (*_items(made), *made.messages))
+    edits = [m for m in found.models if m.kind != "text"] if found else []
+    says = found and (edits or found.vars or found.seeds or found.said)
+    return made.ok and not moves and not says
 
 
 def _because(segment: SegmentPreview) -> str:
@@ -271,11 +289,10 @@ def _ways_on(made: Preview) -> list[tuple[str, str]]:
     return [*ways_on(made.trips, made.shared, "run", made.guarded)]
 
 
-def _models(made: Preview, found: Changes) -> str:
+def _models(found: Changes) -> str:
     counts = {kind: sum(m.kind == kind for m in found.models) for kind in _KINDS}
     said = [f"{count} {_KINDS[kind]}" for kind, count in counts.items() if count]
-    total = len(made.report.results)
-    return " · ".join([*said, f"{len(found.downstream)} downstream of {total} nodes"])
+    return " · ".join([*said, f"{len(found.downstream)} downstream"])
 
 
 def _model_lines(found: Changes) -> Iterator[str]:

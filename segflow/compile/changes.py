@@ -1,5 +1,6 @@
 """Two compiled states of a project in, what changed between them out, apart from its wake."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -203,4 +204,5 @@ def _former(old: Graph, new: Graph, node: str) -> str:
 def _named(variables: dict[str, tuple[Any, Any]], graph: Graph, node: str) -> list[str]:
     """The changed vars that a model asks for, or else all: a macro may ask for it."""
     text = graph.models[node].model.text
-    return [name for name in variables if name in text] or list(variables)
+    asked = [name for name in variables if re.search(rf"\b{re.escape(name)}\b", text)]
+    return asked or list(variables)
