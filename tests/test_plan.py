@@ -411,7 +411,39 @@ def test_a_guard_that_would_trip(project: MakeProject) -> None:
     assert "⛔ guard max_entered 1: 2 of 5 would enter (40%)" in outcome.out
     assert "segflow run --approve rich=2" in outcome.out
     assert "⛔ 1 guard" in outcome.out
+    assert "or raise the guard                rich in models/segments/rich.yml:1\n" in outcome.out
     assert made.segflow(*words, "--approve", "rich=2").code == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("models/segments/rich.yml", "", "models:\n  - name: rich\n    config:\n      guards: G\n"),
+        ("segflow.yml", "segments: {", "segments: {+guards: G, "),
+        ("models/segments/rich.sql", "", "{{ config(guards=G) }}" + RICH),
+    ],
+)
+def test_where_a_guard_is_said(
+    project: MakeProject, tmp_path: Path, file: str, old: str, new: str
+) -> None:
+    made = make(project, POINTS)
+    assert made.segflow("compile").code == 0
+    (made.root / "target").rename(tmp_path / "main")
+    settings = (made.root / "segflow.yml").read_text().replace("rich: 5", "rich: 3")
+    made.write({"segflow.yml": settings})
+    new = new.replace("G", "{'max_entered': 1}")
+    made.write({file: settings.replace(old, new) if old else new})
+    lines = (made.root / file).read_text().splitlines()
+    number = next(n for n, line in enumerate(lines, 1) if "max_entered" in line)
+    # What SQL says of itself has no line.
+    place = file if file.endswith(".sql") else f"{file}:{number}"
+    words = ("plan", "--as-of", "2026-07-01", "--output", "markdown")
+    for more in ((), ("--state", str(tmp_path / "main"))):
+        shown = made.segflow(*words, *more).out
+        assert (
+            "**To merge:**\n\n- if that is right: `segflow run --approve rich=2`\n"
+            f"- or raise the guard: `rich in {place}`\n"
+        ) in shown
 
 
 def test_against_another_database(project: MakeProject, tmp_path: Path) -> None:
