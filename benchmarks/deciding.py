@@ -42,7 +42,7 @@ select md5(contact_id || n) as decision_id, 1 as run,
     'convert', ['email', 'in_app', 'customer_service'][1 + (hash(contact_id, n) % 3)::bigint],
     null, 'send', null, 50, []::varchar[], false, contact_id, false, null,
     cast(as_of as date), as_of + interval '7 days', 'segment_00', as_of,
-    map {{'number': '1'}}, map {{'template': 't'}}, 'marketing', 'f', null
+    map {{'number': '1'}}, map {{'template': 't'}}, 'marketing', null, 'f', null
 from db.lifecycle.contacts, range({each}) as times (n)"""
 
 

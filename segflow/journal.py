@@ -19,7 +19,7 @@ from segflow.compile.relations import literal, timestamp
 from segflow.engines.base import Session
 from segflow.errors import WorkspaceError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _TABLES = """
 create schema if not exists segflow;

@@ -235,7 +235,7 @@ def _decided(candidates: Candidates, evaluation: Evaluation) -> str:
         " 'another contact with this address goes first' when not is_hers then"
         " 'another contact with this address gets ' || has_slot when was_there then"
         " has_slot || ' came before it, and keeps its place while it is live'"
-        " else 'gets ' || has_slot || ' instead' end"
+        " else has_slot || ' comes first' end"
         " when 'holdout' then holdout || ' %' when 'preferred_channel' then won_on"
         " when 'limit' then over end from weighed)"
         f" select {evaluation.run} as run, {candidates.moment} as as_of, * from reasoned"
@@ -247,13 +247,18 @@ def _exposed(candidates: Candidates, evaluation: Evaluation) -> str:
     said, statements = _statements(candidates)
     commit = literal(evaluation.git_commit) if evaluation.git_commit else "null"
     return (
-        f"select {_ID}, {evaluation.run}, decided.as_of, contact_id, account_id, message, goal,"
+        "with beaten as (select lost_to as message, channel, contact_id,"
+        " map_from_entries(list_sort(list(row(messages.message, priority)))) as beat"
+        " from segments.decided join segments.messages using (question)"
+        " where lost_to is not null group by all)"
+        f" select {_ID}, {evaluation.run}, decided.as_of, contact_id, account_id, message, goal,"
         " channel, variant, case when reason is null then 'send' else 'hold' end, reason, priority,"
         " tags, is_contract, unit_id, is_control, send_after, local_date,"
         " coalesce(send_after, decided.as_of) + lasts, segment, entered_at, evidence, payload,"
-        f" {said}, fingerprint, {commit}"
+        f" {said}, beat, fingerprint, {commit}"
         f" from (select {candidates.moment} as as_of, * from {_TOLD} join {_DRAWN}"
-        f" using (question, who) join segments.messages using (question)) as decided{statements}"
+        f" using (question, who) join segments.messages using (question)) as decided"
+        f" left join beaten using (message, channel, contact_id){statements}"
         " order by message, channel, contact_id"
     )
 
@@ -264,10 +269,14 @@ def _statements(candidates: Candidates) -> tuple[str, str]:
     table = candidates.standing(node)
     if table is None:
         return "null", ""
-    known = [c for c in ("recorded_at", "source") if c in candidates.columns_of(table)]
-    words = ", ".join(("said.purpose", *(f"said.{column}" for column in known)))
-    newest = "".join(f", max({column}) as {column}" for column in known)
-    return f"case when said.purpose is not null then concat_ws(', ', {words}) end", (
+    words = {
+        "recorded_at": "' of ' || cast(said.recorded_at as date)",
+        "source": "', source ' || said.source",
+    }
+    known = words.keys() & candidates.columns_of(table).keys()
+    told = "".join(f" || coalesce({words[column]}, '')" for column in sorted(known))
+    newest = "".join(f", max({column}) as {column}" for column in sorted(known))
+    return f"said.purpose || ' consent'{told}", (
         f" left join (select contact_id, channel, purpose{newest} from {table} where is_granted"
         " group by all) as said using (contact_id, channel, purpose)"
     )

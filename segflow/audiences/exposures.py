@@ -27,7 +27,7 @@ _COLUMNS = """
     priority integer, tags varchar[], is_contract boolean, unit_id varchar, is_control boolean,
     send_after timestamp, local_date date, lasts_until timestamp, segment varchar,
     entered_at timestamp, evidence map(varchar, varchar), payload map(varchar, varchar),
-    consent varchar, fingerprint varchar, git_commit varchar
+    consent varchar, beat map(varchar, integer), fingerprint varchar, git_commit varchar
 """
 
 
