@@ -25,10 +25,11 @@ from segflow.questions.explain import (
     explain_contact,
     explain_membership,
     find_contact,
+    identifiers,
 )
 from segflow.questions.matrix import Matrix, message_matrix
 from segflow.questions.profile import Profile, explain_segment, persona_of
-from segflow.questions.story import Story, tell
+from segflow.questions.story import Story, in_full, tell
 from segflow.report import Options
 from segflow.site import figures
 
@@ -90,12 +91,14 @@ def explain_message(
     compiled: Compiled, name: str, message: str, at: str | None, run: int | None
 ) -> Story:
     """Why a contact got a message or did not, as it stood at a moment or after a run."""
-    if compiled.graph.find(CONTACTS) is None:
+    graph = compiled.graph
+    if graph.find(CONTACTS) is None:
         raise ProjectError("there is no model `contacts`, whose rows could be explained")
+    definitions = Definitions(graph, compiled.compilation)
     with published(open_engine(compiled.project)) as session:
-        contact = find_contact(session, compiled.graph, name)
-        until = moment(at) if at else None
-        return tell(session, compiled.graph, contact, message, until, run)
+        contact = find_contact(session, graph, name)
+        story = tell(session, graph, contact, message, moment(at) if at else None, run)
+        return in_full(session, graph, definitions, story, identifiers(graph))
 
 
 def backtest(

@@ -55,11 +55,12 @@ def test_why_a_contact_got_a_message(project: MakeProject) -> None:
     told = made.segflow("explain", "ann", "--message", "high").out
     assert "run 0001: SENT high by email" in told
     assert "is in carts since 2026-07-01" in told
-    assert "instead of low" in told
+    assert "beat      low (priority 50 over 10)" in told
     assert "cart_total 50" in told
-    assert "allowed   marketing" in told
+    assert "allowed   marketing consent; no refusal by anybody with this address before" in told
     lost = made.segflow("explain", "ann", "--message", "low").out
-    assert "HELD low by email" in lost and "gets high instead" in lost
+    assert "HELD low by email" in lost and "high comes first (priority 50 over 10)" in lost
+    assert "until     that place is free" in lost
     assert "high" in made.segflow("explain", "ann").out
 
 
@@ -80,7 +81,7 @@ def test_what_was_sent_is_kept_and_why_somebody_was_held_is_not(project: MakePro
 
 
 def test_somebody_held_out_is_told_so(project: MakeProject) -> None:
-    made = outreach(project, HIGH | {"holdout": "100%"}, carts=["ann"])
+    made = outreach(project, HIGH | {"holdout": "99.99%"}, carts=["ann"])
     made.run()
     told = made.segflow("explain", "ann", "--message", "high").out
     assert "HELD OUT high by email" in told

@@ -11,7 +11,7 @@ from segflow.audiences.exposures import LIVE, PAST
 from segflow.audiences.history import listed
 from segflow.audiences.people import CLOCK, CLOCKS, People, of_contact
 from segflow.audiences.permission import OWED, suppressing
-from segflow.audiences.policies import POLICIES, Question
+from segflow.audiences.policies import POLICIES, Question, counts
 from segflow.build.materializations import members_table
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph
 from segflow.compile.lineage import Stale, roots_of
@@ -19,7 +19,7 @@ from segflow.compile.outlines import ROWS
 from segflow.compile.relations import interval, literal, quoted
 from segflow.engines.base import SCRATCH, Session
 from segflow.errors import StepError
-from segflow.project.nodes import Channel, FrequencyCap, Message, Purpose
+from segflow.project.nodes import Channel, Message, Purpose
 
 # One row per contact and question: a message on a channel, by its number.
 CANDIDATES = f"{SCRATCH}.candidates"
@@ -139,7 +139,11 @@ class Candidates:
         members = self.people.members(channel, OWED if behind else purpose, message.goal)
         tables = {} if behind else self.evidence(message)
         texts = {} if behind else self.payload(message, tables)
-        caps = tuple(n for n, c in enumerate(channel.frequency_cap) if _counts(c, message))
+        caps = tuple(
+            n
+            for n, cap in enumerate(channel.frequency_cap)
+            if counts(cap, message.goal, message.tags)
+        )
         missing = [f"case when {text} is null then {literal(k)} end" for k, text in texts.items()]
         asked = Question(
             message,
@@ -288,13 +292,6 @@ def variant_of(message: Message) -> str:
     return f"case{whens} end" if whens else "null::varchar"
 
 
-def _counts(cap: FrequencyCap, message: Message) -> bool:
-    """Whether a cap is one on such messages."""
-    if cap.goal:
-        return cap.goal == message.goal
-    return cap.tag in message.tags if cap.tag else True
-
-
 def _asked(message: Message) -> list[str]:
     """The columns that a message names."""
     from segflow.compile.payloads import columns_of
@@ -316,7 +313,7 @@ def _send_at(message: Message, channel: Channel, purpose: Purpose) -> str:
 def _loud(at: str, channel: Channel) -> str:
     """A local time, put off to the end of the channel's quiet hours where it falls in them."""
     quiet = channel.quiet_hours
-    if quiet is None or quiet.start == quiet.until:
+    if quiet is None:
         return at
     start, until, time = f"time '{quiet.start}'", f"time '{quiet.until}'", f"cast({at} as time)"
     morning = f"cast({at} as date) + {until}"

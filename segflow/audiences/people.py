@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from segflow.audiences.exposures import PAST
 from segflow.audiences.permission import HELD, address_sql, permission_sql
+from segflow.audiences.policies import used
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.relations import literal, quoted
 from segflow.engines.base import SCRATCH, Session
@@ -97,10 +98,7 @@ class People:
         if key not in self._made:
             table, caps = f'{SCRATCH}."caps {len(self._made)}"', channel.frequency_cap
             counts = "".join(
-                f", count(*) filter (where past.local_date > spots.day - {cap.days}"
-                + (f" and past.goal = {literal(cap.goal)}" if cap.goal else "")
-                + (f" and list_contains(past.tags, {literal(cap.tag)})" if cap.tag else "")
-                + f") >= {cap.count} as cap_{number}"
+                f", {used(cap, 'spots.day')} >= {cap.count} as cap_{number}"
                 for number, cap in enumerate(caps)
             )
             any_of = " or ".join(f"cap_{n}" for n in range(len(caps)))

@@ -13,7 +13,7 @@ from segflow.project.nodes import Channel, Purpose
 
 # What `permission_sql` adds to the columns of contacts; names that no table has by chance.
 ADDRESS, HELD = '"its address"', '"held because"'
-_PROFILING = "profiling"
+PROFILING = "profiling"
 # Asks nothing but whether an address is good: for what was decided, or cannot be yet.
 OWED = Purpose(name="", package="", path="", basis="contract")
 
@@ -65,7 +65,9 @@ def _people(
     graph: Graph, channel: Channel, purpose: Purpose, goal: str | None, contacts: str
 ) -> str:
     """Contacts, each with its address and what is known of it by itself; null is not known."""
-    reachable = f"contacts.{quoted(channel.reachable)}" if channel.reachable else "true"
+    reachable = "true"
+    if channel.reachable:
+        reachable = f"try_cast(contacts.{quoted(channel.reachable)} as boolean)"
     suppressed, granted, joins = "false", "true", ""
     segments = suppressing(channel, purpose, goal)
     if segments:
@@ -92,7 +94,7 @@ def _statements(graph: Graph, channel: Channel, purpose: Purpose) -> str:
     consents = graph.relations.get(str(graph.find(CONSENTS)))
     if consents is None:
         return "select null as contact_id, null as is_granted limit 0"
-    profiling = f"purpose = {literal(_PROFILING)}"
+    profiling = f"purpose = {literal(PROFILING)}"
     asked = "false"
     if channel.needs_consent:
         asked = f"channel = {literal(channel.name)} and purpose = {literal(purpose.name)}"

@@ -5,7 +5,7 @@ alone; the others weigh candidates against each other, which `decisions` does. H
 who is held out would have been sent this message now, so that both groups went through one filter.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -42,12 +42,13 @@ class Policy:
     """A reason to hold a candidate.
 
     `counted` is what stands beside a number of such candidates, `says` the sentence for people, in
-    which `{detail}` is what was kept.
+    which `{detail}` is what was kept, `needs` what would have to change.
     """
 
     reason: str
     counted: str
     says: str
+    needs: str
     holds: Holds | None = None
 
 
@@ -127,8 +128,24 @@ def _frequency_cap(asked: Question) -> tuple[str, str] | None:
 
 
 def _cap(cap: FrequencyCap) -> str:
-    kind = cap.goal or cap.tag
-    return f"{cap.count} in {cap.per}{f' of {kind}' if kind else ''}"
+    return f"{cap.count} {cap.window}"
+
+
+def counts(cap: FrequencyCap, goal: str, tags: Sequence[str]) -> bool:
+    """Whether a cap is one on messages of a goal, with such tags."""
+    if cap.goal:
+        return cap.goal == goal
+    return cap.tag in tags if cap.tag else True
+
+
+def used(cap: FrequencyCap, day: str) -> str:
+    """SQL that counts, of exposures called `past`, what a cap counts on a day."""
+    return (
+        f"count(*) filter (where past.local_date > {day} - {cap.days}"
+        + (f" and past.goal = {literal(cap.goal)}" if cap.goal else "")
+        + (f" and list_contains(past.tags, {literal(cap.tag)})" if cap.tag else "")
+        + ")"
+    )
 
 
 POLICIES = (
@@ -136,53 +153,111 @@ POLICIES = (
         "held_back",
         "wait for what is late or failed",
         "waits for {detail}, which is not up to date",
+        "that is up to date",
         _held_back,
     ),
-    Policy("inactive", "not on its days", "runs {detail}", _inactive),
-    Policy("excluded", "excluded", "is in {detail}, which the message leaves out", _excluded),
-    Policy("unknown_contact", "not in contacts", "is none of our contacts", _unknown),
+    Policy("inactive", "not on its days", "runs {detail}", "it is one of its days", _inactive),
+    Policy(
+        "excluded",
+        "excluded",
+        "is in {detail}, which the message leaves out",
+        "she has left that segment",
+        _excluded,
+    ),
+    Policy(
+        "unknown_contact",
+        "not in contacts",
+        "is none of our contacts",
+        "she is one",
+        _unknown,
+    ),
     Policy(
         "no_address",
         "no address",
         "has no {detail}",
+        "there is an address",
         _permission("no_address", lambda q: q.channel.address),
     ),
     Policy(
         "unreachable",
         "unreachable",
         "is not to be reached there",
+        "the address is good, for all who have it",
         _permission("unreachable", lambda _: ""),
     ),
     Policy(
         "suppressed",
         "suppressed",
         "is in {detail}, and gets none",
+        "she, and whoever shares her address, has left that segment",
         _permission("suppressed", _suppressing),
     ),
     Policy(
         "no_consent",
         "no consent",
         "has not agreed to {detail}, or refused it",
+        "she agrees, and nobody with her address refuses",
         _permission("no_consent", _purpose),
     ),
     Policy(
         "already_live",
         "already live",
         "has it, or is held out, since {detail}",
+        "that is over",
         _already_live,
     ),
-    Policy("no_payload", "no payload value", "there is no value for {detail}", _no_payload),
-    Policy("cooldown", "in cooldown", "waits {detail}", _cooldown),
-    Policy("after", "too soon after another", "gets it no sooner than {detail}", _after),
-    Policy("frequency_cap", "frequency cap", "this address has had {detail}", _frequency_cap),
-    Policy("preferred_channel", "on a preferred channel", "gets it by {detail}"),
-    Policy("lost", "get another message", "{detail}"),
     Policy(
-        "limit", "over the message's limit", "is over the limit: {detail}", _over_max_per_contact
+        "no_payload",
+        "no payload value",
+        "there is no value for {detail}",
+        "there is one, or the message says what stands in its place",
+        _no_payload,
     ),
-    Policy("control_group", "control group", "is in the control group"),
+    Policy("cooldown", "in cooldown", "waits {detail}", "that time has passed", _cooldown),
     Policy(
-        "holdout", "held out of the message", "is held out to see what the message does: {detail}"
+        "after",
+        "too soon after another",
+        "gets it no sooner than {detail}",
+        "she has had that one for as long, since she came into the segment",
+        _after,
+    ),
+    Policy(
+        "frequency_cap",
+        "frequency cap",
+        "this address has had {detail}",
+        "some of these are longer ago",
+        _frequency_cap,
+    ),
+    Policy(
+        "preferred_channel",
+        "on a preferred channel",
+        "{detail} comes before it, and can reach her",
+        "it cannot reach her there, or goes out by all its channels",
+    ),
+    Policy(
+        "lost",
+        "get another message",
+        "{detail}",
+        "that place is free, or this message comes first by its priority",
+    ),
+    Policy(
+        "limit",
+        "over the message's limit",
+        "is over the limit: {detail}",
+        "the limit has room for her",
+        _over_max_per_contact,
+    ),
+    Policy(
+        "control_group",
+        "control group",
+        "is in the control group",
+        "the project has another control group: nobody moves in or out of this one",
+    ),
+    Policy(
+        "holdout",
+        "held out of the message",
+        "is held out to see what the message does: {detail}",
+        "the message holds out fewer",
     ),
 )
 # What stands beside a number of candidates, by reason; the last two are of audiences alone.
@@ -190,3 +265,4 @@ COUNTED = {policy.reason: policy.counted for policy in POLICIES} | {
     "no_key": "no key",
     "same_key": "share a key with another",
 }
+NEEDS = {policy.reason: policy.needs for policy in POLICIES}

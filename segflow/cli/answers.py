@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from segflow.audiences.policies import COUNTED, NEEDS
 from segflow.cli.output import table
 from segflow.questions.backtest import Backtest
 from segflow.questions.explain import Card, Standing, Stay, Verdict
@@ -20,6 +21,14 @@ _PLACES = {
     "after": "would need, where nothing before it is so",
 }
 
+
+# Why a message was over before its time, where it is not a reason to hold it.
+_ENDED = {
+    "left": "she left the segment",
+    "success": "its goal was reached",
+    "displaced": "what is owed by contract took its place",
+    "merged": "two contacts turned out to be one",
+}
 
 Answer = Card | Verdict | Profile | Story
 _SHOWN = 5
@@ -83,17 +92,15 @@ def _card(found: Card) -> Iterator[str]:
 
 
 def _story(found: Story) -> Iterator[str]:
-    yield f"{found.contact} and {found.message}"
+    yield f"{_called(found)} and {found.message}"
     latest = {(e.message, e.channel, e.run): e for e in found.exposures}
     for decision in found.decisions:
-        yield ""
-        yield from _decision(decision)
         exposure = latest.pop((decision.message, decision.channel, decision.run), None)
-        yield from _because(exposure) if exposure else ()
+        yield ""
+        yield from _exposure(exposure) if exposure else _decision(decision)
     for exposure in latest.values():
         yield ""
-        yield f"{_moment(exposure.as_of)}, run {exposure.run:04}: {_done(exposure)}"
-        yield from _because(exposure)
+        yield from _exposure(exposure)
     if not found.decisions and not found.exposures:
         yield ""
         held = "why it was held then is not kept, only how often: segments.decision_counts"
@@ -101,28 +108,71 @@ def _story(found: Story) -> Iterator[str]:
         yield f"  never sent up to then; {held}" if found.is_past else f"  never sent; {now}"
 
 
+def _called(found: Story) -> str:
+    """`jo@example.com (c_48121, account a_310 "Nordwind", role admin)`."""
+    who = dict(found.who)
+    account, name, role = (who.pop(key, "") for key in ("account_id", "account_name", "role"))
+    names = [*dict.fromkeys([found.contact, *who.values()])]
+    told = names[:-1]
+    told += [f'account {account} "{name}"' if name else f"account {account}"] if account else []
+    told += [f"role {role}"] if role else []
+    return f"{names[-1]} ({', '.join(told)})" if told else names[-1]
+
+
 def _decision(found: Decision) -> Iterator[str]:
-    done = {"send": "SENT"}.get(found.action, "HELD")
-    if found.reason in ("control_group", "holdout"):
-        done = "HELD OUT"
-    yield f"{_moment(found.as_of)}, run {found.run:04}: {done} {found.message} by {found.channel}"
-    yield f"  because   {found.because}"
-    if found.beat:
-        yield f"  instead of {', '.join(found.beat)}"
-
-
-def _because(found: Exposure) -> Iterator[str]:
-    """What an exposure stood on, as it was then."""
-    known = [f"{name} {value}" for name, value in found.because.items() if value is not None]
+    """Why somebody was held, and what would have to change."""
+    yield f"{_moment(found.as_of)}, run {found.run:04}: HELD {found.message} by {found.channel}"
+    before = " (priority {} over {})".format(*found.priorities) if found.priorities else ""
+    yield f"  because   {found.because}{before}"
+    for since, what in found.refusals:
+        yield f"            {what}{f', since {_moment(since)}' if since else ''}"
+    if found.had:
+        yield f"            had {', '.join(f'{name} on {day}' for name, day in found.had.items())}"
+    yield f"  until     {found.needs}"
     yield f"  in        {found.segment} since {_moment(found.entered_at)}"
+
+
+def _exposure(found: Exposure) -> Iterator[str]:
+    """What an exposure stood on, as it was then, and what came later."""
+    yield f"{_moment(found.as_of)}, run {found.run:04}: {_done(found)}"
+    yield f"  because   is in {found.segment} since {_moment(found.entered_at)}"
+    known = [f"{name} {value}" for name, value in found.evidence.items() if value is not None]
     if known:
         yield f"  as then   {', '.join(known)}"
-    if found.consent:
-        yield f"  allowed   {found.consent}"
+    if found.rules:
+        edited = "  (as defined now; edited since)" if found.rules.is_edited else ""
+        for place, condition in enumerate(found.rules.conditions):
+            yield f"  {'' if place else 'asked':<10}{condition}{edited}"
+            edited = ""
+    yield f"  allowed   {_allowed(found)}"
+    if found.used:
+        caps = ", ".join(f"{u.count} of {u.cap} {u.window}" for u in found.used)
+        yield f"  caps      not reached: {caps} before it"
+    if found.beat:
+        lost = [f"{m} (priority {found.priority} over {n})" for m, n in found.beat.items()]
+        yield f"  beat      {', '.join(lost)}"
+    for audience in found.handovers:
+        why = f", which was held: {audience.reason}" if audience.state == "held" else ""
+        yield f"  to        {audience.destination}, in {audience.audience}{why}"
+    if found.action != "send":
+        yield f"  held out  would have got it now: {COUNTED[str(found.reason)]}"
+        yield f"  until     {NEEDS[str(found.reason)]}"
     if found.send_after:
         yield f"  sent      not before {_moment(found.send_after)}"
     if found.ended_at:
-        yield f"  over      {_moment(found.ended_at)}: {found.ended_because}"
+        why = str(found.ended_because)
+        yield f"  over      {_moment(found.ended_at)}: {_ENDED.get(why, COUNTED.get(why))}"
+    for later in found.later:
+        run = f": held from run {later.run:04} on" if later.run else ""
+        others = f", all {later.contacts} contacts with this address" if later.contacts > 1 else ""
+        yield f"  since     {_moment(later.since)} {later.what}{run}{others}"
+
+
+def _allowed(found: Exposure) -> str:
+    if found.is_contract:
+        return "it is owed by contract, and asks for no consent"
+    shared = f"no refusal by anybody with this address before {found.as_of:%Y-%m-%d}"
+    return f"{found.consent}; {shared}" if found.consent else f"it asks for no consent; {shared}"
 
 
 def _done(found: Exposure) -> str:

@@ -314,6 +314,11 @@ class FrequencyCap(Shape, frozen=True):
     def days(self) -> int:
         return int(self.per[:-1])
 
+    @property
+    def window(self) -> str:
+        kind = self.goal or self.tag
+        return f"in {self.per}{f' of {kind}' if kind else ''}"
+
 
 def check_time(name: str, said: str | None) -> None:
     """Refuse what is no time of day; raises ValueError."""
@@ -330,6 +335,8 @@ class QuietHours(Shape, frozen=True):
     def __post_init__(self) -> None:
         check_time("from", self.start)
         check_time("until", self.until)
+        if self.start == self.until:
+            raise ValueError(f"quiet hours from {self.start} until {self.until} have no length")
 
 
 class Channel(Node, frozen=True, kw_only=True):

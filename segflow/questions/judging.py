@@ -142,14 +142,14 @@ def _judged(clause: Clause, answers: Answers, behind: dict[str, tuple[Branch, ..
         clause.kind,
         verdict,
         {o.text: value for o, value, _ in [*values[:1], *values[len(clause.operands) :]]},
-        "" if verdict or clause.kind != "test" else _needs(clause, values),
+        "" if verdict or clause.kind != "test" else needs(clause, values),
         clause.why,
         parts,
         tuple(b for b in branches if b.place == "taken" or b.result in wanted),
     )
 
 
-def _needs(clause: Clause, values: Values) -> str:
+def needs(clause: Clause, values: Values) -> str:
     """What the first operand would have to be, in words."""
     operator = clause.operator
     if operator not in _WORDS:
