@@ -27,6 +27,7 @@ CHANNEL = MESSAGES_YML.replace("reachable: is_reachable}", "reachable: is_reacha
         ({"send_at": "25:00"}, "`send_at` is a time of day", ""),
         ({"holdout": "ten"}, "`holdout` is written as in 10%", ""),
         ({"holdout": "101%"}, "`holdout` is written as in 10%", ""),
+        ({"holdout": "100%"}, "holds everybody out", ""),
         ({"holdout": "10%", "purpose": "service"}, "nobody can be held out of it", "drop"),
         ({"limit": {"per_day": 0}}, "each at least 1", ""),
         ({"limit": {"best_by": "cart_total"}}, "each at least 1", ""),
@@ -35,6 +36,12 @@ CHANNEL = MESSAGES_YML.replace("reachable: is_reachable}", "reachable: is_reacha
         ({"after": {"message": "hallo", "at_least": "1d"}}, "unknown message `hallo`", ""),
         ({"after": {"message": "hello", "at_least": "1d"}}, "unknown message `hello`", ""),
         ({"active": {"from": "2026-07-02", "until": "2026-07-01"}}, "is after `until`", ""),
+        ({"max_per_account": 0}, "`max_per_account` is at least 1", ""),
+        (
+            {"variants": [{"name": "a", "weight": 100}, {"name": "b", "weight": 0}]},
+            "at least 1",
+            "",
+        ),
         ({"variants": [{"name": "a", "weight": 60}]}, "add up to 100, not 60", ""),
         ({"variants": [{"name": "a", "weight": 50}] * 2}, "two variants have one name", ""),
         ({"payload": {"x": "{{ first_nam }}"}}, "have a column `first_nam`", "`first_name`"),
@@ -72,6 +79,8 @@ def test_what_is_wrong_with_a_message_is_told_at_its_line(
         ("suppress_for: {tickets: [upsell]}", "unknown segment `tickets`"),
         ("suppress_for: {ticket: [upsel]}", "unknown goal `upsel`"),
         ('quiet_hours: {from: "21", until: "08:00"}', "a time of day"),
+        ('quiet_hours: {from: "21:00", until: "21:00"}', "have no length"),
+        ("suppress: [gates]", "unknown segment `gates`"),
         ("lasts: long", "`lasts` is written as in"),
     ],
 )
@@ -113,6 +122,43 @@ def test_what_is_wrong_around_messages_is_told_at_its_line(
     assert outcome.code == 2
     assert error in outcome.err
     assert "models/more.yml:" in outcome.err
+
+
+NO_ACCOUNT = "select * exclude (account_id) from {{ ref('people') }}"
+TYPED = "models: [{name: contacts, columns: [{name: first_name, data_type: varchar}]}]"
+
+
+@pytest.mark.parametrize(
+    ("files", "errors"),
+    [
+        (messages(message("a"), message("a")), ["messages.yml:", "two messages are named `a`"]),
+        (messages(message("a", after={"message": "b", "at_least": "1d"}),
+                  message("b", after={"message": "c", "at_least": "1d"}),
+                  message("c", after={"message": "a", "at_least": "1d"})),
+         ["messages.yml:9", "a after b after c after a"]),
+        ({"models/channels.yml": MESSAGES_YML.replace("address: email", "address: mail")},
+         ["channels.yml:3", "no column `mail`", "did you mean `email`?"]),
+        ({"models/channels.yml": MESSAGES_YML.replace("reachable: is_", "reachable: ")},
+         ["channels.yml:3", "no column `reachable`", "did you mean `is_reachable`?"]),
+        ({"models/channels.yml": MESSAGES_YML.replace("reachable: is_reachable", "reachable: first_name"),
+          "models/contacts.yml": TYPED},
+         ["channels.yml:3", "`first_name` is varchar", "add a column"]),
+        ({"models/contacts.sql": NO_ACCOUNT, **messages(message(max_per_account=1))},
+         ["messages.yml:", "`contacts` has no column `account_id`"]),
+        ({"models/consents.sql": "select contact_id, channel, purpose from {{ ref('agreed') }}",
+          "models/consents.yml": "models:\n  - name: consents\n"},
+         ["consents.yml:2", "`consents` has no column `is_granted`"]),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together_is_told_at_its_line(
+    project: MakeProject, files: dict[str, str], errors: list[str]
+) -> None:
+    made = outreach(project, message(), carts=["ann"])
+    made.write(files)
+    outcome = made.segflow("compile")
+    assert outcome.code == 2
+    for error in errors:
+        assert error in outcome.err
 
 
 def test_messages_are_nodes(project: MakeProject) -> None:

@@ -41,7 +41,7 @@ CASES = {
         {},
         "after",
     ),
-    "held_out_of_everything": (message(holdout="100%"), {}, "holdout"),
+    "held_out_of_everything": (message(holdout="99.99%"), {}, "holdout"),
 }
 
 

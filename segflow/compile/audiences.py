@@ -55,6 +55,7 @@ def connect_audiences(graph: Graph) -> None:
         _named(graph, "channel", gap.channel, project.channels, gap)
     for message in project.messages:
         graph.parents[message.id] = _read_by_message(graph, message)
+    _check_order(project.messages)
     for audience in project.audiences:
         _connect_audience(graph, audience)
 
@@ -99,6 +100,22 @@ def _read_by_message(graph: Graph, message: nodes.Message) -> tuple[str, ...]:
             "drop `holdout`, or choose another purpose",
         )
     return tuple(dict.fromkeys(found))
+
+
+def _check_order(messages: Iterable[nodes.Message]) -> None:
+    """No message waits for another that waits for it."""
+    before = {m.name: m.after.message for m in messages if m.after}
+    for message in messages:
+        chain = [message.name]
+        while (name := before.get(chain[-1])) and name not in chain:
+            chain.append(name)
+        if name == message.name:
+            told = " after ".join([*chain, name])
+            raise ProjectError(
+                f"these messages wait for each other: {told}",
+                place(message, ".after.message"),
+                "drop `after` from one of them",
+            )
 
 
 def _contacts(graph: Graph, node: nodes.Message | nodes.Audience) -> list[str]:

@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from segflow.compile.graph import CONTACTS, Graph, reference
+from segflow.compile.graph import CONSENTS, CONTACTS, Graph, reference
 from segflow.compile.library import find_line
 from segflow.compile.outlines import Columns, lowered
 from segflow.compile.parsing import ParsedModel
@@ -22,6 +22,8 @@ BUILT_IN_TABLES = {
     *("sizes", "reach", "status", "user_types", "clauses", "decided", "decisions"),
     *("decision_counts", "next_message", "message_matrix", "outcomes", "messages"),
 }
+# What a statement of consent says.
+_STATEMENT = ("contact_id", "channel", "purpose", "is_granted")
 # What `segments.user_types` has, for an audience that gives the user type of every contact.
 _USER_TYPE = ("contact_id", "stage", "persona", "segments", "next_message")
 # What `segments.next_message` has, for an audience that gives the live messages of a channel.
@@ -51,11 +53,30 @@ def check_columns(graph: Graph, known: Known) -> Iterator[str]:
             _check_unit_test(graph, unit_test, known)
     for audience in graph.project.audiences:
         _check_audience(graph, audience, known)
-    contacts = graph.find(CONTACTS)
+    contacts, consents = graph.find(CONTACTS), graph.find(CONSENTS)
+    if consents:
+        _check(graph, consents, [("", c) for c in _STATEMENT], graph.nodes[consents], known)
     for channel in graph.project.channels:
         wanted = [(".address", channel.address)]
         wanted += [(".reachable", channel.reachable)] if channel.reachable else []
         _check(graph, contacts, wanted, channel, known)
+        _check_is_reachable(graph, channel)
+    for message in graph.project.messages:
+        wanted = [(".max_per_account", "account_id")] if message.max_per_account else []
+        _check(graph, contacts, wanted, message, known)
+
+
+def _check_is_reachable(graph: Graph, channel: nodes.Channel) -> None:
+    """Whether what says that contacts are reachable is a boolean, where YAML says what it is."""
+    columns = getattr(graph.nodes.get(str(graph.find(CONTACTS))), "columns", ())
+    types = {lowered(column.name): column.data_type for column in columns}
+    said = types.get(lowered(channel.reachable or ""))
+    if said and not said.lower().startswith("bool"):
+        raise ProjectError(
+            f"`reachable` is true or false, and `{channel.reachable}` is {said}",
+            place(channel, ".reachable"),
+            f"add a column to `{CONTACTS}` that says whether this channel reaches one",
+        )
 
 
 def _may_have_more(graph: Graph, node: str) -> bool:

@@ -150,7 +150,8 @@ class MessageProperties(PlainProperties, frozen=True, kw_only=True):
         for name in ("cooldown", "goal_cooldown", "lasts"):
             check_duration(name, getattr(self, name))
         check_time("send_at", self.send_at)
-        percent("holdout", self.holdout)
+        if percent("holdout", self.holdout) == 100:
+            raise ValueError("a `holdout` of 100% holds everybody out: disable the message instead")
         if not self.channels or not self.segment:
             raise ValueError("a message has at least one segment and one channel")
         segments = [self.segment] if isinstance(self.segment, str) else self.segment
@@ -164,8 +165,10 @@ class MessageProperties(PlainProperties, frozen=True, kw_only=True):
             if said is not None and said < 1:
                 raise ValueError(f"`{name}` is at least 1")
         names, weights = [v.name for v in self.variants], [v.weight for v in self.variants]
-        if weights and (sum(weights) != 100 or min(weights) < 1):
+        if weights and sum(weights) != 100:
             raise ValueError(f"the weights of variants add up to 100, not {sum(weights)}")
+        if weights and min(weights) < 1:
+            raise ValueError("each weight of a variant is at least 1")
         if len(set(names)) < len(names):
             raise ValueError("two variants have one name")
 
