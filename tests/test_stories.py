@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.conftest import MakeProject, Project
-from tests.outreach import members, message, messages, outreach
+from tests.outreach import FILES, members, message, messages, outreach
 
 LOW, HIGH = message("low", priority=10), message("high", priority=50)
 
@@ -80,11 +80,99 @@ def test_what_was_sent_is_kept_and_why_somebody_was_held_is_not(project: MakePro
     assert "never sent; not a candidate in the latest run" in now
 
 
+WITH_CAPS = """
+channels:
+  - name: email
+    address: email
+    reachable: is_reachable
+    suppress_for: {gate: [convert]}
+    frequency_cap: [{count: 1, per: 1d}, {count: 3, per: 7d}]
+audiences:
+  - {name: mails, messages: all, channel: email, destination: files, key: email, fields: {}}
+"""
+SAID = {
+    "models/consents.sql": """
+    select contact_id, channel, purpose, is_granted,
+        timestamp '2026-02-03 10:00:00' as recorded_at, 'form' as source
+    from {{ ref('agreed') }} where contact_id != 'ben'
+    union all
+    select 'ben', 'email', 'marketing', false, timestamp '2026-07-02 09:12:00', 'unsubscribed'
+    where {{ as_of() }} > timestamp '2026-07-02 09:12:00'
+    """
+}
+
+
+def told_of(made: Project, *arguments: str) -> list[str]:
+    return [line.strip() for line in made.segflow("explain", *arguments).out.splitlines()]
+
+
+def test_what_a_message_stood_on_and_what_came_later(project: MakeProject) -> None:
+    made = outreach(project, LOW, HIGH | {"exclude": ["ticket"]}, carts=["ann:50"])
+    shared = FILES["seeds/people.csv"].replace("ben@x.example", "ann@x.example")
+    made.write({"seeds/people.csv": shared, "models/channels.yml": WITH_CAPS, **SAID})
+    made.write({
+        "models/segments/carts.sql": "select members.contact_id, members.total, people.role"
+        " from {{ ref('contacts') }} as people inner join {{ ref('members') }} as members"
+        " on people.contact_id = members.contact_id and members.segment = 'carts'"
+        " where people.role = 'owner' and (members.total >= 40 or members.total < 3)"
+    })  # fmt: skip
+    made.run()
+    assert "asked     role is owner" in told_of(made, "ann", "--message", "high")
+    made.write(members(carts=["ann:50"], ticket=["ann"], gate=["ben"]))
+    made.run("--as-of", "2026-07-03 02:00:00")
+    told = told_of(made, "ann", "--message", "high", "--run", "1")
+    assert told[0] == "ann (account acme, role owner) and high"
+    assert told[2] == "2026-07-01 02:00 UTC, run 0001: SENT high by email"
+    assert "as then   total 50, role owner" in told
+    edited = "  (as it is now: it, or what it reads, was edited since)"
+    assert f"asked     role is owner{edited}" in told and "members.total is 50 (at least 40)" in told
+    assert (
+        "allowed   marketing consent of 2026-02-03, source form;"
+        " no refusal by anybody with this address before 2026-07-01"
+    ) in told
+    assert "caps      not reached: 0 of 1 in 1d, 0 of 3 in 7d before it" in told
+    assert "to        files, in mails" in told
+    share = "held from run 0002 on, all 2 contacts with this address"
+    assert told[-3:] == [
+        f"since     2026-07-02 09:12 UTC refuses marketing, source unsubscribed: {share}",
+        f"since     2026-07-03 02:00 UTC in gate, which gets none: {share}",
+        "since     2026-07-03 02:00 UTC in ticket, which gets none: held from run 0002 on",
+    ]
+
+
+def test_what_would_have_to_change(project: MakeProject) -> None:
+    made = outreach(project, HIGH, carts=["ann"], trials=["ann", "ben"])
+    made.write({"models/channels.yml": WITH_CAPS.replace("{gate: [convert]}", "{}"), **SAID})
+    made.run()
+    made.write(messages(HIGH, message("more", segment="trials")))
+    made.write(members(trials=["ann", "ben"]))
+    made.run("--as-of", "2026-07-01 20:00:00")
+    capped = told_of(made, "ann", "--message", "more")
+    assert "because   this address has had 1 in 1d" in capped
+    assert "had high on 2026-07-01" in capped
+    assert "until     some of these are longer ago" in capped
+    made.run("--as-of", "2026-07-03 02:00:00")
+    refused = told_of(made, "ben", "--message", "more")
+    assert "refuses marketing, source unsubscribed, since 2026-07-02 09:12 UTC" in refused
+    assert "until     she agrees, and nobody with her address refuses" in refused
+
+
+def test_a_contact_that_was_merged_keeps_her_story(project: MakeProject) -> None:
+    made = outreach(project, HIGH, carts=["ben"])
+    made.run()
+    merged = "select 'ben' as merged_contact_id, 'ann' as contact_id"
+    made.write({"models/merged_contacts.sql": merged, **members(carts=["ann"])})
+    made.run("--as-of", "2026-07-05 02:00:00")
+    told = told_of(made, "ann", "--message", "high", "--run", "1")
+    assert told[2] == "2026-07-01 02:00 UTC, run 0001: SENT high by email"
+
+
 def test_somebody_held_out_is_told_so(project: MakeProject) -> None:
     made = outreach(project, HIGH | {"holdout": "99.99%"}, carts=["ann"])
     made.run()
     told = made.segflow("explain", "ann", "--message", "high").out
     assert "HELD OUT high by email" in told
+    assert "held out  would have got it now: held out of the message" in told
 
 
 def test_what_cannot_be_explained(project: MakeProject) -> None:

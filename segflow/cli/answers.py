@@ -22,6 +22,7 @@ _PLACES = {
 }
 
 
+_EDITED = "  (as it is now: it, or what it reads, was edited since)"
 # Why a message was over before its time, where it is not a reason to hold it.
 _ENDED = {
     "left": "she left the segment",
@@ -140,7 +141,7 @@ def _exposure(found: Exposure) -> Iterator[str]:
     if known:
         yield f"  as then   {', '.join(known)}"
     if found.rules:
-        edited = "  (as defined now; edited since)" if found.rules.is_edited else ""
+        edited = _EDITED if found.rules.is_edited else ""
         for place, condition in enumerate(found.rules.conditions):
             yield f"  {'' if place else 'asked':<10}{condition}{edited}"
             edited = ""
