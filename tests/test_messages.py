@@ -232,6 +232,26 @@ def test_the_first_channel_that_reaches_a_contact(project: MakeProject) -> None:
     assert decided(made)["ann", "hello", "in_app"] == "send"
 
 
+@pytest.mark.parametrize("group", ["holdout", "control_group", "send"])
+def test_what_goes_by_one_channel_does_not_go_by_the_next(project: MakeProject, group: str) -> None:
+    held = {"holdout": "99.99%"} if group == "holdout" else {}
+    made = outreach(project, message(channels=["email", "in_app"], **held), carts=["ann", "ben"])
+    if group == "control_group":
+        made.write({"models/holdout.yml": "holdout: {percent: 50, salt: a}\n"})
+    made.run()
+    both = {one for one in ("ann", "ben") if decided(made)[one, "hello", "email"] == group}
+    assert both
+    assert all(decided(made)[one, "hello", "in_app"] == "preferred_channel" for one in both)
+    made.run("--as-of", "2026-07-01 08:00:00")
+    for one in both:
+        assert decided(made)[one, "hello", "email"] == "already_live"
+        assert decided(made)[one, "hello", "in_app"] == "already_live"
+    rows = made.rows("select contact_id, channel from segments.next_message")
+    assert {row for row in rows if row[0] in both} == {
+        (one, "email") for one in both if group == "send"
+    }
+
+
 def test_limits(project: MakeProject) -> None:
     best = message(limit={"per_day": 1, "total": 2, "best_by": "cart_total"})
     made = outreach(project, best, carts=["ann:10", "ben:30", "cy:20"])
