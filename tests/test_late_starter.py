@@ -19,7 +19,12 @@ READ = {
     ),
     # who is matched with a new product may have browsed it in a cart
     "stg_carts": (
-        {"carts_abandoned", "carts_abandoned_after_discount", "new_product_candidates"},
+        {
+            "carts_abandoned",
+            "carts_abandoned_after_discount",
+            "larger_carts_abandoned",
+            "new_product_candidates",
+        },
         {"cart_reminders"},
         {"cart_reminder", "cart_discount", "new_product"},
     ),
@@ -30,6 +35,7 @@ EVENTLESS = {
     "carts_abandoned",
     "carts_abandoned_after_discount",
     "detractors",
+    "larger_carts_abandoned",
     "near_seat_limit",
     "past_due_customers",
     "promoters",

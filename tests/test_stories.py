@@ -125,7 +125,9 @@ def test_what_a_message_stood_on_and_what_came_later(project: MakeProject) -> No
     assert told[2] == "2026-07-01 02:00 UTC, run 0001: SENT high by email"
     assert "as then   total 50, role owner" in told
     edited = "  (as it is now: it, or what it reads, was edited since)"
-    assert f"asked     role is owner{edited}" in told and "members.total is 50 (at least 40)" in told
+    assert (
+        f"asked     role is owner{edited}" in told and "members.total is 50 (at least 40)" in told
+    )
     assert (
         "allowed   marketing consent of 2026-02-03, source form;"
         " no refusal by anybody with this address before 2026-07-01"
