@@ -105,6 +105,7 @@ def test_what_is_not_covered(project: MakeProject) -> None:
         project,
         message("wins", priority=90),
         message("loses", segment="trials", priority=10),
+        message("says_nothing", segment="trials", payload={"total": "{{ cart_total }}"}),
         message("left_out", goal="upsell", segment="ticket", exclude=["ticket"], channels=["in_app"]),
         message("never", goal="renew", segment="impossible"),
         message("empty", goal="renew", segment="gate"),
@@ -129,6 +130,7 @@ def test_what_is_not_covered(project: MakeProject) -> None:
         ("nobody", "left_out", "1 excluded"),
         ("nobody", "never", "impossible can never have members"),
         ("nobody", "empty", "nobody was ever in gate"),
+        ("nobody", "says_nothing", "1 no payload"),
         ("loses", "loses", "1 to wins"),
         ("success", "upsell", ""),
         ("success", "renew", ""),
@@ -141,6 +143,18 @@ def test_what_is_not_covered(project: MakeProject) -> None:
     made.write(members(trials=["ben"]))
     made.run("--as-of", "2026-07-03 02:00:00")
     assert ("nobody", "m0", "nobody is in carts now") in findings(made)
+
+
+def test_a_message_loses_where_others_of_its_candidates_cannot_get_it(project: MakeProject) -> None:
+    wins = message("wins", segment="trials", channels=["in_app"], priority=90)
+    loses = message("loses", channels=["email", "in_app"])
+    made = outreach(project, wins, loses, carts=["ann", "ben"], trials=["ann", "ben"])
+    made.write({"seeds/agreed.csv": "contact_id,channel,purpose,is_granted\n"})
+    made.run()
+    assert ("loses", "loses", "2 to wins") in findings(made)
+    made.write(members(carts=["ann", "ben"], trials=["ann"]))
+    made.run()
+    assert not {f for f in findings(made) if f[0] == "loses"}
 
 
 def test_what_is_meant_is_allowed(project: MakeProject) -> None:

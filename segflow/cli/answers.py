@@ -127,6 +127,8 @@ def _decision(found: Decision) -> Iterator[str]:
     yield f"  because   {found.because}{before}"
     for since, what in found.refusals:
         yield f"            {what}{f', since {_moment(since)}' if since else ''}"
+    if found.reason == "no_consent" and not found.refusals:
+        yield "            she has said nothing of it"
     if found.had:
         yield f"            had {', '.join(f'{name} on {day}' for name, day in found.had.items())}"
     yield f"  until     {found.needs}"

@@ -20,7 +20,10 @@ MANY = 3
 # The table that says in which order stages come, where a project has one.
 _STAGES = "stages"
 # Reasons that hold candidates back until something about them, or the message, changes.
-_LASTING = {"inactive", "excluded", "no_address", "unreachable", "suppressed", "no_consent"}
+_LASTING = {
+    *("inactive", "excluded", "unknown_contact", "no_address", "unreachable", "suppressed"),
+    *("no_consent", "no_payload"),
+}
 
 
 @dataclass(frozen=True)
@@ -181,9 +184,9 @@ def _unheard(session: Session, graph: Graph, definitions: Definitions) -> Iterat
         reasons = [reason for reason, _, _ in held]
         if not held:
             yield Finding("nobody", message.name, _why_nobody(session, message, definitions))
-        elif set(reasons) == {"lost"}:
-            lost = ", ".join(f"{count:,} to {winner}" for _, winner, count in held)
-            yield Finding("loses", message.name, lost)
+        elif "lost" in reasons and set(reasons) <= {"lost", *_LASTING}:
+            lost = (f"{count:,} to {winner}" for reason, winner, count in held if reason == "lost")
+            yield Finding("loses", message.name, ", ".join(lost))
         elif set(reasons) <= _LASTING:
             said = ", ".join(f"{count:,} {reason}" for reason, _, count in held)
             yield Finding("nobody", message.name, said.replace("_", " "))
