@@ -1,5 +1,6 @@
 """Which contact gets which message: each policy, the order of them, and what is live."""
 
+import re
 from datetime import date, datetime
 
 import pytest
@@ -12,7 +13,8 @@ DAY = "2026-07-{:02} 02:00:00".format
 
 def test_a_candidate_is_sent_the_message_and_who_is_none_costs_no_row(project: MakeProject) -> None:
     made = outreach(project, message(), carts=["ann"], trials=["ben"])
-    made.run()
+    # what its segment could mail to is told of a segment that only a message mails
+    assert re.search(r"\bcarts +1 +1 +\+1\b", made.run().out)
     assert decided(made) == {("ann", "hello", "email"): "send"}
     assert made.rows("select contact_id, channel, message, goal from segments.next_message") == [
         ("ann", "email", "hello", "convert")

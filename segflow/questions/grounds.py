@@ -82,6 +82,8 @@ class Grounds:
 
     def _sharing_address(self, channel: str) -> list[str]:
         """All contacts with her address, she among them."""
+        if channel not in self._channels:
+            return [self._contact]
         people = f"({permission_sql(self._graph, self._channels[channel], OWED)})"
         rows = self._session.rows(
             f"with people as {people} select cast(contact_id as varchar) from people"
