@@ -273,9 +273,9 @@ def _statements(candidates: Candidates) -> tuple[str, str]:
         "recorded_at": "' of ' || cast(said.recorded_at as date)",
         "source": "', source ' || said.source",
     }
-    known = words.keys() & candidates.columns_of(table).keys()
-    told = "".join(f" || coalesce({words[column]}, '')" for column in sorted(known))
-    newest = "".join(f", max({column}) as {column}" for column in sorted(known))
+    known = sorted(words.keys() & set(candidates.columns_of(table)))
+    told = "".join(f" || coalesce({words[column]}, '')" for column in known)
+    newest = "".join(f", max({column}) as {column}" for column in known)
     return f"said.purpose || ' consent'{told}", (
         f" left join (select contact_id, channel, purpose{newest} from {table} where is_granted"
         " group by all) as said using (contact_id, channel, purpose)"

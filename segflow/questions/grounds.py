@@ -10,10 +10,10 @@ from datetime import date, datetime
 from functools import cache
 
 from segflow.audiences.history import listed, merges_of
-from segflow.audiences.permission import ADDRESS, OWED, PROFILING, permission_sql, suppressing
+from segflow.audiences.permission import PROFILING, address_sql, suppressing
 from segflow.audiences.policies import counts, used
 from segflow.compile.definitions import Clause, Definitions, questions
-from segflow.compile.graph import CONSENTS, Graph
+from segflow.compile.graph import CONSENTS, CONTACTS, Graph
 from segflow.compile.relations import at, literal, quoted, timestamp
 from segflow.engines.base import EngineError, Session
 from segflow.project.nodes import Channel, Message
@@ -84,11 +84,13 @@ class Grounds:
         """All contacts with her address, she among them."""
         if channel not in self._channels:
             return [self._contact]
-        people = f"({permission_sql(self._graph, self._channels[channel], OWED)})"
+        address = address_sql(self._channels[channel])
+        contacts = self._graph.relations[str(self._graph.find(CONTACTS))]
         rows = self._session.rows(
-            f"with people as {people} select cast(contact_id as varchar) from people"
-            f" where {ADDRESS} = (select {ADDRESS} from people"
-            f" where cast(contact_id as varchar) = {literal(self._contact)}) order by 1"
+            "with people as (select cast(contact_id as varchar) as contact_id,"
+            f" {address} as address from {contacts} as contacts) select contact_id from people"
+            " where address = (select address from people"
+            f" where contact_id = {literal(self._contact)}) order by 1"
         )
         return [row[0] for row in rows] or [self._contact]
 
