@@ -18,6 +18,8 @@ from segflow.questions.grounds import Grounds, Handover, Later, Rules, Used, ids
 
 # A model with a row per account, which may say what an account is called.
 _ACCOUNTS, _ACCOUNT_NAME = "accounts", "account_name"
+# A digest goes out every week for years: that many of the latest are told in full.
+_IN_FULL = 5
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def tell(
 def in_full(
     session: Session, graph: Graph, definitions: Definitions, story: Story, named: list[str]
 ) -> Story:
-    """The story with all that its decisions stood on, and what has changed since.
+    """The story with all that its latest decisions stood on, and what has changed since.
 
     Args:
         named: the columns of contacts that say who one is.
@@ -159,7 +161,7 @@ def in_full(
         story,
         who=_who(session, graph, story.contact, named),
         decisions=tuple(map(of_decision, story.decisions)),
-        exposures=tuple(map(of_exposure, story.exposures)),
+        exposures=(*map(of_exposure, story.exposures[:_IN_FULL]), *story.exposures[_IN_FULL:]),
     )
 
 
