@@ -84,7 +84,7 @@ def _purpose(asked: Question) -> str:
 
 
 def _already_live(_: Question) -> tuple[str, str]:
-    return "live.live is not null", "cast(cast(live.as_of as date) as varchar)"
+    return "live.as_of is not null", "cast(cast(live.as_of as date) as varchar)"
 
 
 def _no_payload(asked: Question) -> tuple[str, str] | None:
