@@ -142,6 +142,15 @@ def test_what_a_message_stood_on_and_what_came_later(project: MakeProject) -> No
     ]
 
 
+def test_a_message_whose_audience_was_held_went_nowhere_yet(project: MakeProject) -> None:
+    made = outreach(project, HIGH, carts=["ann", "ben"])
+    guarded = WITH_CAPS.replace("fields: {}", "fields: {}, guards: {max_size: 1}")
+    made.write({"models/channels.yml": guarded})
+    assert made.segflow("run").code == 1
+    told = told_of(made, "ann", "--message", "high")
+    assert any(line.startswith("to        files not yet: mails was held, ") for line in told)
+
+
 def test_what_would_have_to_change(project: MakeProject) -> None:
     made = outreach(project, HIGH, carts=["ann"], trials=["ann", "ben"])
     made.write({"models/channels.yml": WITH_CAPS.replace("{gate: [convert]}", "{}"), **SAID})

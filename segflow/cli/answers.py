@@ -136,7 +136,7 @@ def _decision(found: Decision) -> Iterator[str]:
 
 
 def _exposure(found: Exposure) -> Iterator[str]:
-    """What an exposure stood on, as it was then, and what came later."""
+    """What an exposure stood on, as it was then, and what came of it."""
     yield f"{_moment(found.as_of)}, run {found.run:04}: {_done(found)}"
     yield f"  because   is in {found.segment} since {_moment(found.entered_at)}"
     known = [f"{name} {value}" for name, value in found.evidence.items() if value is not None]
@@ -149,18 +149,26 @@ def _exposure(found: Exposure) -> Iterator[str]:
             edited = ""
     yield f"  allowed   {_allowed(found)}"
     if found.used:
+        is_other = any(u.count >= u.cap for u in found.used)
         caps = ", ".join(f"{u.count} of {u.cap} {u.window}" for u in found.used)
-        yield f"  caps      not reached: {caps} before it"
+        yield f"  caps      {'other ones then' if is_other else 'not reached'}: {caps} before it"
     if found.beat:
         lost = [f"{m} (priority {found.priority} over {n})" for m, n in found.beat.items()]
         yield f"  beat      {', '.join(lost)}"
+    yield from _course(found)
+
+
+def _course(found: Exposure) -> Iterator[str]:
+    """Where a message went, when it was over, and what has kept such a one back since."""
     for audience in found.handovers:
-        why = f", which was held: {audience.reason}" if audience.state == "held" else ""
-        yield f"  to        {audience.destination}, in {audience.audience}{why}"
+        told = f", in {audience.audience}"
+        if audience.state == "held":
+            told = f" not yet: {audience.audience} was held, {audience.reason}"
+        yield f"  to        {audience.destination}{told}"
     if found.action != "send":
         yield f"  held out  would have got it now: {COUNTED[str(found.reason)]}"
         yield f"  until     {NEEDS[str(found.reason)]}"
-    if found.send_after:
+    elif found.send_after:
         yield f"  sent      not before {_moment(found.send_after)}"
     if found.ended_at:
         why = str(found.ended_because)
