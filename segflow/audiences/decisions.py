@@ -76,8 +76,10 @@ def decide(
     _list_questions(candidates, evaluation)
     _draw(candidates)
     _tell(candidates)
+    # Not in the transaction: of many rows inserted into a table that the same transaction left
+    # without any, DuckDB 2.0 may find none.
+    exposures.take_back(session, evaluation.as_of, waiting)
     with session.transaction():
-        exposures.take_back(session, evaluation.as_of, waiting)
         _write(candidates, evaluation)
         exposures.write_ends(session, evaluation.as_of)
         priorities = [(m.name, m.priority) for m in candidates.messages]
