@@ -386,9 +386,10 @@ def open_stays(expected: Stays, moment: datetime) -> dict[str, Members]:
 @given(runs=RUNS)
 def test_together_is_the_same_as_one_by_one(tmp_path: Path, runs: list[Any]) -> None:
     found = []
-    for one_by_one in (False, True):
+    for one_by_one, batch in ((False, membership.BATCH), (False, 2), (True, 1)):
         moment = START
-        with fresh_session(tmp_path) as session:
+        with fresh_session(tmp_path) as session, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(membership, "BATCH", batch)
             for number, (hours, evaluated, _) in enumerate(runs, 1):
                 moment += timedelta(hours=hours)
                 names = put_aside(session, evaluated)
@@ -396,7 +397,7 @@ def test_together_is_the_same_as_one_by_one(tmp_path: Path, runs: list[Any]) -> 
                     membership.update(session, group, [], Evaluation(number, moment))
             sizes = session.rows("from segments.sizes order by all")
             found.append((stays(session), sizes))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
 # A whole run, a partial one, or one in which a segment fails; the moment stays or moves on. Before
