@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from segflow import journal
 from segflow.audiences import history, membership
-from segflow.audiences.membership import Evaluation
+from segflow.audiences.membership import Evaluation, Movement
 from segflow.build.materializations import members_table
 from segflow.engines.base import Session
 from segflow.engines.duckdb import DuckDB, DuckDBSettings
@@ -355,6 +355,20 @@ def test_any_sequence_of_evaluations(tmp_path: Path, steps: list[Any]) -> None:
                 members = expected.now(evaluated.get(move.segment, frozenset()))
                 assert move.members == len(members)
                 assert move.entered - move.left == move.members - had.get(move.segment, 0)
+
+
+def test_many_enter_leave_and_are_told_again(tmp_path: Path) -> None:
+    """More than DuckDB writes as one row group."""
+    count, later = 300_000, START + timedelta(days=1)
+    with fresh_session(tmp_path) as session:
+        for number, (moment, size) in enumerate(((START, count), (later, 0), (later, 1)), 1):
+            ids = f"select 'c' || range as contact_id from range({size})"
+            session.execute(f"create or replace table {members_table('s')} as {ids}")
+            move = membership.update(session, ["s"], [], Evaluation(number, moment))[0]
+            assert move == Movement("s", size, count if number == 1 else 0, count - size)
+            rows = session.rows("select left_at, contact_id from segments.membership_history")
+            assert len(set(rows)) == count
+            assert sum(left_at is None for left_at, _ in rows) == size
 
 
 def fill(

@@ -152,8 +152,10 @@ def update(
         with session.transaction():
             rekey(session, merges)
     now, movements = timestamp(evaluation.as_of), []
+    # Not in the transaction: of a row group or more inserted into a table that the same transaction
+    # made by a SELECT without rows, DuckDB 2.0.0 finds nothing again.
+    _compare(session, moved, evaluated, merges, now)
     with session.transaction():
-        _compare(session, moved, evaluated, merges, now)
         if guarding:
             changes = _changes(session, guarding.windows, now)
             held = {change.name for change in changes if guarding.waits(change)}
@@ -303,18 +305,18 @@ def _compare(
 def _update(session: Session, moved: list[str], evaluation: Evaluation) -> list[Movement]:
     run, now = evaluation.run, timestamp(evaluation.as_of)
     chosen = f"segment in ({listed(moved)})"
-    if session.rows(
-        f"select 1 from segments.closed_stays where {chosen} and left_at = {now} limit 1"
-    ):
-        session.execute(
-            "create or replace table segments.closed_stays as select * from segments.closed_stays"
-            f" where not ({chosen} and left_at = {now})"
-        )
-    session.execute(
-        "insert into segments.closed_stays select segment, contact_id, entered_at, entered_run,"
-        f" {now}, {run} from {_MOVES} where {chosen} and was_in_before and not is_in"
-        " order by segment, contact_id"
+    closed = (
+        f"select segment, contact_id, entered_at, entered_run, {now}, {run} from {_MOVES}"
+        f" where {chosen} and was_in_before and not is_in order by segment, contact_id"
     )
+    again = f"{chosen} and left_at = {now}"
+    if session.rows(f"select 1 from segments.closed_stays where {again} limit 1"):
+        session.execute(
+            "create or replace table segments.closed_stays as"
+            f" select * from segments.closed_stays where not ({again}) union all ({closed})"
+        )
+    else:
+        session.execute(f"insert into segments.closed_stays {closed}")
     session.execute(
         "create or replace table segments.memberships as"
         f" select * from segments.memberships anti join (from {_MOVES} where {chosen})"
