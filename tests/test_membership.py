@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from segflow import journal
 from segflow.audiences import history, membership
-from segflow.audiences.membership import Evaluation
+from segflow.audiences.membership import Evaluation, Movement
 from segflow.build.materializations import members_table
 from segflow.engines.base import Session
 from segflow.engines.duckdb import DuckDB, DuckDBSettings
@@ -357,6 +357,20 @@ def test_any_sequence_of_evaluations(tmp_path: Path, steps: list[Any]) -> None:
                 assert move.entered - move.left == move.members - had.get(move.segment, 0)
 
 
+def test_many_enter_leave_and_are_told_again(tmp_path: Path) -> None:
+    """More than DuckDB writes as one row group."""
+    count, later = 300_000, START + timedelta(days=1)
+    with fresh_session(tmp_path) as session:
+        for number, (moment, size) in enumerate(((START, count), (later, 0), (later, 1)), 1):
+            ids = f"select 'c' || range as contact_id from range({size})"
+            session.execute(f"create or replace table {members_table('s')} as {ids}")
+            move = membership.update(session, ["s"], [], Evaluation(number, moment))[0]
+            assert move == Movement("s", size, count if number == 1 else 0, count - size)
+            rows = session.rows("select left_at, contact_id from segments.membership_history")
+            assert len(set(rows)) == count
+            assert sum(left_at is None for left_at, _ in rows) == size
+
+
 def fill(
     session: Session, expected: Stays, names: list[str], begin: datetime, found: list[Members]
 ) -> None:
@@ -386,9 +400,10 @@ def open_stays(expected: Stays, moment: datetime) -> dict[str, Members]:
 @given(runs=RUNS)
 def test_together_is_the_same_as_one_by_one(tmp_path: Path, runs: list[Any]) -> None:
     found = []
-    for one_by_one in (False, True):
+    for one_by_one, batch in ((False, membership.BATCH), (False, 2), (True, 1)):
         moment = START
-        with fresh_session(tmp_path) as session:
+        with fresh_session(tmp_path) as session, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(membership, "BATCH", batch)
             for number, (hours, evaluated, _) in enumerate(runs, 1):
                 moment += timedelta(hours=hours)
                 names = put_aside(session, evaluated)
@@ -396,7 +411,7 @@ def test_together_is_the_same_as_one_by_one(tmp_path: Path, runs: list[Any]) -> 
                     membership.update(session, group, [], Evaluation(number, moment))
             sizes = session.rows("from segments.sizes order by all")
             found.append((stays(session), sizes))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
 # A whole run, a partial one, or one in which a segment fails; the moment stays or moves on. Before

@@ -21,7 +21,7 @@ from segflow.errors import WorkspaceError
 # One statement reads this many segments: planning a longer union costs more than it saves.
 BATCH = 100
 
-_NOW, _MOVES = f'{SCRATCH}."members now"', "moves"
+_MOVES = "moves"
 
 
 @dataclass(frozen=True)
@@ -151,18 +151,18 @@ def update(
     if merges:
         with session.transaction():
             rekey(session, merges)
-    _gather(session, evaluated, merges)
     now, movements = timestamp(evaluation.as_of), []
+    # Not in the transaction: of a row group or more inserted into a table that the same transaction
+    # made by a SELECT without rows, DuckDB 2.0.0 finds nothing again.
+    _compare(session, moved, evaluated, merges, now)
     with session.transaction():
-        _compare(session, moved, now)
         if guarding:
             changes = _changes(session, guarding.windows, now)
             held = {change.name for change in changes if guarding.waits(change)}
             moved = [name for name in moved if name not in held]
         if moved:
             movements = _update(session, moved, evaluation)
-    for table in (_NOW, _MOVES):
-        session.execute(f"drop table {table}")
+    session.execute(f"drop table {_MOVES}")
     _mend_views(session, moved)
     return movements
 
@@ -171,16 +171,17 @@ def update(
 def as_if_moved(session: Session, held: list[str], merges: str | None) -> Iterator[None]:
     """For a while, let segments that guards hold have the members they were evaluated to."""
     before = f'{SCRATCH}."memberships before"'
-    _gather(session, held, merges)
     session.execute(f"create or replace table {before} as from segments.memberships")
     session.execute(
         "create or replace table segments.memberships as select * from segments.memberships"
-        f" where segment not in ({listed(held)}) union all by name from {_NOW}"
+        f" where segment not in ({listed(held)})"
     )
+    for start in range(0, len(held), BATCH):
+        members = _members(session, held[start : start + BATCH], merges)
+        session.execute(f"insert into segments.memberships by name from {members}")
     yield
     session.execute(f"create or replace table segments.memberships as from {before}")
-    for table in (before, _NOW):
-        session.execute(f"drop table {table}")
+    session.execute(f"drop table {before}")
 
 
 def _not_later(session: Session, removed: list[str], as_of: datetime) -> list[str]:
@@ -230,25 +231,19 @@ def _mend_views(session: Session, moved: list[str]) -> None:
             )
 
 
-def _gather(session: Session, evaluated: list[str], merges: str | None) -> None:
-    """All segments' contacts in one table, by the ids that they have now."""
-    session.execute(
-        f"create or replace table {_NOW} as"
-        " select segment, contact_id from segments.memberships limit 0"
+def _members(session: Session, evaluated: Iterable[str], merges: str | None) -> str:
+    """The contacts put aside for segments, by the ids that they have now, as a subquery."""
+    union = "(select segment, contact_id from segments.memberships limit 0)" + "".join(
+        f" union all select {literal(name)}, contact_id from {members_table(name)}"
+        for name in evaluated
     )
-    for start in range(0, len(evaluated), BATCH):
-        parts = [
-            f"select {literal(name)} as segment, contact_id from {members_table(name)}"
-            for name in evaluated[start : start + BATCH]
-        ]
-        session.execute(f"insert into {_NOW} {' union all '.join(parts)}")
     merged = f"{merges} as merges on members.contact_id = merges.merged_contact_id"
-    if merges and session.rows(f"select 1 from {_NOW} as members semi join {merged} limit 1"):
-        session.execute(
-            f"create or replace table {_NOW} as select distinct segment,"
-            " coalesce(merges.contact_id, members.contact_id) as contact_id"
-            f" from {_NOW} as members left join {merged}"
+    if merges and session.rows(f"select 1 from ({union}) as members semi join {merged} limit 1"):
+        union = (
+            "select distinct segment, coalesce(merges.contact_id, members.contact_id) as contact_id"
+            f" from ({union}) as members left join {merged}"
         )
+    return f"({union})"
 
 
 def _changes(session: Session, evaluated: Mapping[str, str | None], now: str) -> list[Change]:
@@ -264,54 +259,68 @@ def _changes(session: Session, evaluated: Mapping[str, str | None], now: str) ->
         " join segments.closed_stays as closed using (segment, contact_id)"
         f" where not was_in and closed.left_at < {now} and closed.left_at > {now} - flapping"
         " group by all)"
-        " select segment, count(*) filter (where was_in), count(*) filter (where is_in),"
-        " count(*) filter (where is_in and not was_in),"
+        " select segment, count(*) filter (where is_in and not was_in),"
         " count(*) filter (where was_in and not is_in),"
         f" count(*) filter (where was_in and not is_in and entered_at > {now} - flapping or"
         f" is_in and back.contact_id is not null) from windows join {_MOVES} using (segment)"
         " left join back using (segment, contact_id) group by segment"
     )
-    found = {row[0]: Change(*row) for row in rows}
-    return [found.get(name, Change(name, 0, 0, 0, 0)) for name in evaluated]
+    sizes, found = _sizes(session), {row[0]: row[1:] for row in rows}
+    changes = []
+    for name in evaluated:
+        size, (entered, left, flapping) = sizes.get(name, 0), found.get(name, (0, 0, 0))
+        changes.append(Change(name, size, size + entered - left, entered, left, flapping))
+    return changes
 
 
-def _compare(session: Session, moved: list[str], now: str) -> None:
-    """Put side by side who is in now and who was, by what stands published and before this moment.
+def _compare(
+    session: Session, moved: list[str], evaluated: list[str], merges: str | None, now: str
+) -> None:
+    """Put aside whose stays change, by what stands published and before this moment.
 
-    A stay that is closed as of this very moment was open before it. The contacts of a segment stay
-    together on their way through the join, as readers like it: sorting them would cost more.
+    A stay that is closed as of this very moment was open before it; one that began at it had not.
     """
-    stay = "select segment, contact_id, entered_at, entered_run"
-    chosen = f"segment in ({listed(moved)})"
     session.execute(
-        f"create or replace temp table {_MOVES} as select segment, contact_id,"
-        " before.entered_at, before.entered_run, coalesce(before.is_open, false) as was_in,"
-        f" coalesce(before.entered_at < {now}, false) as was_in_before,"
-        f" members.contact_id is not null as is_in from {_NOW} as members full join"
-        f" ({stay}, true as is_open from segments.memberships where {chosen} union all"
-        f" {stay}, false from segments.closed_stays where {chosen} and left_at = {now}) as before"
-        " using (segment, contact_id)"
+        f"create or replace temp table {_MOVES} as select *, true as was_in,"
+        " true as was_in_before, true as is_in from segments.memberships limit 0"
     )
+    stay = "select segment, contact_id, entered_at, entered_run"
+    for start in range(0, len(moved), BATCH):
+        names = moved[start : start + BATCH]
+        # As a value it is asked once per name; by itself, IN would join each row to the names.
+        chosen = f"coalesce(segment in ({listed(names)}), false)"
+        members = _members(session, [n for n in names if n in evaluated], merges)
+        session.execute(
+            f"insert into {_MOVES} select segment, contact_id, before.entered_at,"
+            " before.entered_run, coalesce(before.is_open, false),"
+            f" coalesce(before.entered_at < {now}, false), members.contact_id is not null"
+            f" from {members} as members full join"
+            f" ({stay}, true as is_open from segments.memberships where {chosen} union all"
+            f" {stay}, false from segments.closed_stays where {chosen} and left_at = {now})"
+            " as before using (segment, contact_id) where members.contact_id is null"
+            f" or before.is_open is distinct from true or before.entered_at >= {now}"
+        )
 
 
 def _update(session: Session, moved: list[str], evaluation: Evaluation) -> list[Movement]:
     run, now = evaluation.run, timestamp(evaluation.as_of)
     chosen = f"segment in ({listed(moved)})"
-    if session.rows(
-        f"select 1 from segments.closed_stays where {chosen} and left_at = {now} limit 1"
-    ):
-        session.execute(
-            "create or replace table segments.closed_stays as select * from segments.closed_stays"
-            f" where not ({chosen} and left_at = {now})"
-        )
-    session.execute(
-        "insert into segments.closed_stays select segment, contact_id, entered_at, entered_run,"
-        f" {now}, {run} from {_MOVES} where {chosen} and was_in_before and not is_in"
-        " order by segment, contact_id"
+    closed = (
+        f"select segment, contact_id, entered_at, entered_run, {now}, {run} from {_MOVES}"
+        f" where {chosen} and was_in_before and not is_in order by segment, contact_id"
     )
+    again = f"{chosen} and left_at = {now}"
+    if session.rows(f"select 1 from segments.closed_stays where {again} limit 1"):
+        session.execute(
+            "create or replace table segments.closed_stays as"
+            f" select * from segments.closed_stays where not ({again}) union all ({closed})"
+        )
+    else:
+        session.execute(f"insert into segments.closed_stays {closed}")
     session.execute(
         "create or replace table segments.memberships as"
-        f" select * from segments.memberships where not {chosen} union all"
+        f" select * from segments.memberships anti join (from {_MOVES} where {chosen})"
+        " using (segment, contact_id) union all"
         f" select segment, contact_id, if(was_in_before, entered_at, {now}),"
         f" if(was_in_before, entered_run, {run})"
         f" from {_MOVES} where {chosen} and is_in"
@@ -332,10 +341,13 @@ def _update(session: Session, moved: list[str], evaluation: Evaluation) -> list[
 
 
 def _movements(session: Session, moved: list[str]) -> list[Movement]:
-    counts = session.rows(
-        "select segment, count(*) filter (where is_in),"
-        " count(*) filter (where is_in and not was_in_before),"
+    rows = session.rows(
+        "select segment, count(*) filter (where is_in and not was_in_before),"
         f" count(*) filter (where was_in_before and not is_in) from {_MOVES} group by segment"
     )
-    found = {row[0]: Movement(*row) for row in counts}
-    return [found.get(name, Movement(name, 0, 0, 0)) for name in moved]
+    sizes, found = _sizes(session), {row[0]: row[1:] for row in rows}
+    return [Movement(name, sizes.get(name, 0), *found.get(name, (0, 0))) for name in moved]
+
+
+def _sizes(session: Session) -> dict[str, int]:
+    return dict(session.rows("select segment, count(*) from segments.memberships group by segment"))

@@ -50,16 +50,20 @@ def members_table(segment: str) -> str:
     return f'{SCRATCH}."members of {segment}"'
 
 
-def evaluate(session: Session, segment: str, sql: str) -> int:
-    """Put the rows of a segment aside, evidence included, and count them.
+def evaluate(session: Session, segment: str, sql: str) -> tuple[int, str]:
+    """Put the rows of a segment aside, evidence included.
+
+    Returns:
+        How many there are, and which type their contact_id has.
 
     Raises:
         StepError: a contact_id comes twice or is null, or a column of the evidence fails.
     """
     table = members_table(segment)
     session.execute(f"create or replace table {table} as\n{sql}")
-    rows, ids, named = session.rows(
-        f"select count(*), count(distinct contact_id), count(contact_id) from {table}"
+    rows, ids, named, key = session.rows(
+        "select count(*), count(distinct contact_id), count(contact_id),"
+        f" typeof(any_value(contact_id)) from {table}"
     )[0]
     if named < rows:
         raise StepError(f"{rows - named:,} rows have no contact_id")
@@ -72,7 +76,7 @@ def evaluate(session: Session, segment: str, sql: str) -> int:
             f"{rows - ids:,} rows too many: a segment has one row per contact_id, and"
             f" {literal(str(example[0]))} comes {example[1]} times"
         )
-    return int(rows)
+    return rows, key
 
 
 def check_contract(

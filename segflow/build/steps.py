@@ -205,8 +205,9 @@ def _model(session: Session, step: Step, execution: Execution, blank: Result) ->
         return _judged(blank, unit_tests)
     build = build_of(model, execution)
     build = replace(build, sql=_final_sql(session, execution, model, build))
-    _check_columns(session, execution, model, build.sql)
-    members = making.evaluate(session, blank.name, build.sql) if model.is_segment else None
+    if model.config.contract.enforced:
+        making.check_contract(session, model.model.columns, session.columns(build.sql))
+    members = _members(session, execution, blank.name, build.sql) if model.is_segment else None
 
     def make() -> int | None:
         making.materialize(session, build)
@@ -233,22 +234,15 @@ def _final_sql(session: Session, execution: Execution, model: ParsedModel, build
     )
 
 
-def _check_columns(session: Session, execution: Execution, model: ParsedModel, sql: str) -> None:
-    """Hold a SELECT against its contract, and a segment's key against that of `contacts`."""
-    if not (model.is_segment or model.config.contract.enforced):
-        return
-    columns = session.columns(sql)
-    if model.config.contract.enforced:
-        making.check_contract(session, model.model.columns, columns)
+def _members(session: Session, execution: Execution, segment: str, sql: str) -> int:
+    """Evaluate a segment, and hold its key against that of `contacts`."""
+    members, key = making.evaluate(session, segment, sql)
     contacts = execution.graph.relations.get(str(execution.graph.find(CONTACTS)))
-    if model.is_segment and contacts and execution.stands(contacts):
-        key, wanted = _key_type(columns), _key_type(execution.columns(session, contacts))
-        if wanted and key != wanted:
-            raise StepError(f"contact_id is {key} here and {wanted} in {contacts}")
-
-
-def _key_type(columns: list[Column]) -> str | None:
-    return next((kind for name, kind in columns if name.lower() == "contact_id"), None)
+    if contacts and execution.stands(contacts):
+        types = {name.lower(): kind for name, kind in execution.columns(session, contacts)}
+        if key != types.get("contact_id", key):
+            raise StepError(f"contact_id is {key} here and {types['contact_id']} in {contacts}")
+    return members
 
 
 def _count(session: Session, relation: Relation, kind: str) -> int | None:
