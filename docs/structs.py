@@ -8,22 +8,22 @@ import yaml
 from msgspec import NODEFAULT
 from msgspec import inspect as shapes
 
-from segflow.project import config, nodes
+from segflow.project import config, nodes, properties
 
 Row = tuple[str, ...]
 Struct = type[msgspec.Struct]
 
 # Structs that have their tables on the page of configs, wherever else they are named.
 CONFIGS: tuple[Struct, ...] = (
-    nodes.ModelConfig,
-    nodes.Contract,
-    nodes.Guards,
-    nodes.SegmentGuards,
-    nodes.AudienceConfig,
-    nodes.SeedConfig,
-    nodes.SourceConfig,
-    nodes.DataTestConfig,
-    nodes.NodeConfig,
+    properties.ModelConfig,
+    properties.Contract,
+    properties.Guards,
+    properties.SegmentGuards,
+    properties.AudienceConfig,
+    properties.SeedConfig,
+    properties.SourceConfig,
+    properties.DataTestConfig,
+    properties.NodeConfig,
 )
 
 _PLAIN = {
@@ -103,7 +103,8 @@ def describe(words: Words, struct: Struct) -> Iterator[str]:
 def fields_of(struct: Struct) -> tuple[shapes.Field, ...]:
     found = shapes.type_info(struct)
     assert isinstance(found, shapes.StructType)
-    return found.fields
+    # A node also has what nobody can say, under names in brackets.
+    return tuple(key for key in found.fields if not key.encode_name.startswith("("))
 
 
 def reached_from(start: Struct) -> list[Struct]:
@@ -113,7 +114,7 @@ def reached_from(start: Struct) -> list[Struct]:
     def visit(kind: shapes.Type) -> None:
         if isinstance(kind, shapes.StructType) and kind.cls not in (*found, *CONFIGS):
             found.append(kind.cls)
-            for key in kind.fields:
+            for key in fields_of(kind.cls):
                 visit(key.type)
         for inner in _inside(kind):
             visit(inner)

@@ -124,9 +124,9 @@ def _project_file(words: Words) -> Iterator[str]:
 
 
 def _yaml(words: Words) -> Iterator[str]:
-    for struct in reached_from(properties.Properties):
+    for struct in reached_from(nodes.Properties):
         yield from describe(words, struct)
-        if struct is nodes.ColumnProperties:
+        if struct is properties.ColumnProperties:
             yield f"## Data tests\n\n{words.of('paragraphs', 'data_tests')}"
             yield f"```yaml\n{_column_of('models/staging/stg_contacts.yml', 'account_id')}\n```"
 
@@ -142,12 +142,12 @@ def _column_of(path: str, column: str) -> str:
 def _configs(words: Words) -> Iterator[str]:
     for struct in CONFIGS:
         yield from describe(words, struct)
-        if struct is nodes.ModelConfig:
+        if struct is properties.ModelConfig:
             yield from _materializations(words)
 
 
 def _materializations(words: Words) -> Iterator[str]:
-    fields = {field.encode_name: field.type for field in fields_of(nodes.ModelConfig)}
+    fields = {field.encode_name: field.type for field in fields_of(properties.ModelConfig)}
     kinds = fields.pop("materialized")
     assert isinstance(kinds, LiteralType)
     rows = []

@@ -16,6 +16,7 @@ from segflow.compile.compiler import Compilation, fingerprint
 from segflow.compile.graph import Graph
 from segflow.project import nodes
 from segflow.project.load import Project
+from segflow.project.properties import ColumnProperties
 
 
 def write_compiled(graph: Graph, compilation: Compilation) -> None:
@@ -128,7 +129,7 @@ def _node(graph: Graph, node_id: str, compilation: Compilation) -> dict[str, Any
     }
 
 
-def _column(column: nodes.ColumnProperties) -> dict[str, Any]:
+def _column(column: ColumnProperties) -> dict[str, Any]:
     return {
         "name": column.name,
         "data_type": column.data_type,
@@ -152,9 +153,8 @@ def _exposure(graph: Graph, audience: nodes.Audience) -> dict[str, Any]:
 
 
 def _message(graph: Graph, message: nodes.Message) -> dict[str, Any]:
-    said = {n: getattr(message, n) for n in message.__struct_fields__ if n != "origin"}
     return {
-        **said,
+        **message.said(),
         **_plain(message),
         "resource_type": "exposure",
         "type": "message",

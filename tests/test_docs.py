@@ -212,11 +212,11 @@ def test_every_name_has_its_row(project: MakeProject) -> None:
     this = Relation("main", "x")
     scope = Scope("", Path(), lambda *_: this, lambda *_: this, this, "x")
     names = names_of(graph.project, graph.parser.library, scope, Facts())
-    kinds = next(f.type for f in fields_of(nodes.ModelConfig) if f.name == "materialized")
+    kinds = next(f.type for f in fields_of(properties.ModelConfig) if f.name == "materialized")
     assert isinstance(kinds, shapes.LiteralType)
     wanted = {
         "jinja.md": {"execute", *names},
-        "yaml.md": {key.encode_name for key in fields_of(properties.Properties)},
+        "yaml.md": {key.encode_name for key in fields_of(nodes.Properties)},
         "project-file.md": {key.encode_name for key in fields_of(ProjectFile)},
         "configs.md": {str(kind) for kind in kinds.values},
         "selection.md": set(selection._METHODS),

@@ -20,9 +20,7 @@ from segflow.engines.base import Session
 from segflow.engines.duckdb import DuckDB, DuckDBSettings
 from segflow.pipeline import compile_project
 from segflow.project.config import Environment
-from segflow.project.nodes import FrequencyCap, Holdout, Message
-from segflow.project.plain import PLAIN
-from segflow.project.properties import MessageProperties
+from segflow.project.nodes import FrequencyCap, Holdout, Message, tag_tuple
 from segflow.report import Options
 from tests.conftest import SEGFLOW_YML, Project
 from tests.outreach import FILES, members, message, messages
@@ -126,11 +124,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def node(**said: Any) -> Message:
-    shape = msgspec.convert(message(**said), MessageProperties)
-    found = PLAIN["messages"](shape, {"name": shape.name, "package": "demo", "path": "m.yml"} | {
-        "tags": (), "meta": {}, "description": "", "origin": None}, 0)  # fmt: skip
-    assert isinstance(found, Message)
-    return found
+    found = msgspec.convert(message(**said), Message)
+    tags = tag_tuple(found.own_tags)
+    return msgspec.structs.replace(found, package="demo", path="m.yml", tags=tags)
 
 
 def maybe(values: list[Any]) -> st.SearchStrategy[Any]:

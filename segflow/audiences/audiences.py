@@ -202,9 +202,7 @@ def _members(audience: Audience) -> str:
 
 def _live(audience: Audience) -> str:
     """The live messages of an audience's channel, of those that it asks for."""
-    chosen = (
-        "" if audience.messages == ("all",) else f" and message in ({listed(audience.messages)})"
-    )
+    chosen = "" if audience.messages == "all" else f" and message in ({listed(audience.messages)})"
     channel = literal(audience.channel)
     return f"(select * from segments.next_message where channel = {channel}{chosen})"
 

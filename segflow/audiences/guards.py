@@ -18,7 +18,8 @@ from segflow.build.steps import Result
 from segflow.compile.graph import Graph
 from segflow.errors import Location
 from segflow.project.load import place
-from segflow.project.nodes import Guards, Node, SegmentGuards
+from segflow.project.nodes import Node
+from segflow.project.properties import Guards, SegmentGuards
 
 # Of fewer members than this a share says little: one of three is a third. But that all leave at
 # once says much, unless it was only a handful.

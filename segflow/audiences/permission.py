@@ -15,7 +15,7 @@ from segflow.project.nodes import Channel, Purpose
 ADDRESS, HELD = '"its address"', '"held because"'
 PROFILING = "profiling"
 # Asks nothing but whether an address is good: for what was decided, or cannot be yet.
-OWED = Purpose(name="", package="", path="", basis="contract")
+OWED = Purpose(name="", basis="contract")
 
 
 def permission_sql(

@@ -17,7 +17,8 @@ from segflow.compile.lineage import Stale, all_of, roots_of
 from segflow.compile.relations import interval
 from segflow.engines.base import Session
 from segflow.errors import StepError
-from segflow.project.nodes import Audience, SegmentGuards
+from segflow.project.nodes import Audience
+from segflow.project.properties import SegmentGuards
 
 _MAIL = "email"
 

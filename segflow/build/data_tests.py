@@ -11,7 +11,8 @@ from segflow.compile.relations import Relation, literal, timestamp
 from segflow.engines.base import EngineError, Session
 from segflow.errors import StepError
 from segflow.project.load import place
-from segflow.project.nodes import DataTest, Period, Source
+from segflow.project.nodes import DataTest, Source
+from segflow.project.properties import Period
 
 FAILURES_SCHEMA = "test_failures"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from segflow.compile.relations import Relation, literal, quoted
 from segflow.engines.base import SCRATCH, Column, Session
 from segflow.errors import StepError, did_you_mean
-from segflow.project.nodes import ColumnProperties, ModelConfig
+from segflow.project.properties import ColumnProperties, ModelConfig
 
 
 @dataclass(frozen=True)

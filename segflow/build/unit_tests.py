@@ -15,7 +15,8 @@ from segflow.engines.base import Column, EngineError, Session
 from segflow.errors import ProjectError, SegflowError, StepError, did_you_mean
 from segflow.project.config import moment
 from segflow.project.load import place
-from segflow.project.nodes import ExpectProperties, GivenProperties, UnitTest
+from segflow.project.nodes import UnitTest
+from segflow.project.properties import ExpectProperties, GivenProperties
 
 Rows = list[dict[str, Any]]
 

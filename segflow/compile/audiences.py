@@ -133,7 +133,7 @@ def _connect_audience(graph: Graph, audience: nodes.Audience) -> None:
     if audience.goal is not None:
         _check_goal(graph, audience.goal, audience, ".goal")
     found = _contacts(graph, audience)
-    if bool(audience.segments) + audience.user_types + bool(audience.messages) != 1:
+    if bool(audience.segments) + bool(audience.user_types) + bool(audience.messages) != 1:
         raise ProjectError(
             f"the audience `{audience.name}` has one of `segments`, `user_types: all`, `messages`",
             place(audience),
@@ -155,7 +155,7 @@ def _connect_audience(graph: Graph, audience: nodes.Audience) -> None:
 def _messages_of(graph: Graph, audience: nodes.Audience) -> list[str]:
     """The ids of the messages whose live ones an audience holds."""
     sent = [m for m in graph.project.messages if audience.channel in m.channels]
-    if audience.messages == ("all",):
+    if audience.messages == "all":
         return [message.id for message in sent]
     found = []
     for index, name in enumerate(audience.messages):

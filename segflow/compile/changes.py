@@ -14,7 +14,7 @@ Kind = Literal["new", "columns", "logic", "text", "renamed", "removed"]
 
 
 _PLAIN = ("persona", "goal", "purpose", "channel", "message", "audience")
-_UNSAID = ("origin", "path", "description", "meta", "position")
+_UNSAID = ("description", "meta", "config")
 
 
 @dataclass(frozen=True)
@@ -131,10 +131,11 @@ def _said_otherwise(old: Graph, new: Graph) -> dict[str, str]:
         if before is None:
             found[node.id] = f"new {node.kind}: `{node.name}`"
             continue
+        was, now = ({**each.said(), "tags": each.tags} for each in (before, node))
         keys = [
-            f"{key} {_short(getattr(before, key))} → {_short(getattr(node, key))}"
-            for key in node.__struct_fields__
-            if key not in _UNSAID and getattr(before, key) != getattr(node, key)
+            f"{key} {_short(was[key])} → {_short(now[key])}"
+            for key in now
+            if key not in _UNSAID and was[key] != now[key]
         ]
         if keys:
             found[node.id] = f"{node.kind} `{node.name}`: {', '.join(keys)}"
@@ -142,7 +143,7 @@ def _said_otherwise(old: Graph, new: Graph) -> dict[str, str]:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+    if isinstance(value, tuple | list) and all(isinstance(item, str) for item in value):
         return ", ".join(value) or "none"
     return str(value) if isinstance(value, str | int | float) else "…" if value else "none"
 

@@ -13,6 +13,7 @@ from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import nodes
 from segflow.project.load import place
 from segflow.project.nodes import Node
+from segflow.project.properties import ExpectProperties, GivenProperties
 
 Known = Mapping[str, Columns | None]
 
@@ -163,9 +164,7 @@ def _check_unit_test(graph: Graph, test: nodes.UnitTest, known: Known) -> None:
             _check(graph, table, _named_in(f".given[{index}].rows", given), test, known)
 
 
-def _named_in(
-    at: str, said: nodes.GivenProperties | nodes.ExpectProperties
-) -> Iterator[tuple[str, str]]:
+def _named_in(at: str, said: GivenProperties | ExpectProperties) -> Iterator[tuple[str, str]]:
     """The columns that rows of a unit test name, each with its place."""
     if isinstance(said.rows, list):
         for index, row in enumerate(said.rows):

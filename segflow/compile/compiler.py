@@ -18,6 +18,7 @@ from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import nodes
 from segflow.project.load import place
+from segflow.project.properties import DataTestConfig
 
 
 class CompiledSql(Struct, frozen=True):
@@ -281,7 +282,7 @@ def _check_arguments(test: nodes.DataTest, takes: tuple[str, ...] | None) -> Non
     for name in test.arguments:
         if takes is not None and name not in takes:
             known = [*(t for t in takes if t not in ("model", "column_name"))]
-            hint = did_you_mean(name, [*known, *nodes.DataTestConfig.__struct_fields__])
+            hint = did_you_mean(name, [*known, *DataTestConfig.__struct_fields__])
             otherwise = f"it takes {', '.join(known)}" if known else "it takes none"
             raise ProjectError(
                 f"the test `{test.test}` takes no argument `{name}`",

@@ -20,7 +20,8 @@ from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import documents, nodes
 from segflow.project.folders import merge
 from segflow.project.load import Project, place
-from segflow.project.nodes import DataTestConfig, Node
+from segflow.project.nodes import Node
+from segflow.project.properties import DataTestConfig
 
 # Where the arguments and the config of a generic test may stand in YAML.
 _BELOW = (".arguments", ".config", "")

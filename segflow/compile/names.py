@@ -21,7 +21,7 @@ from segflow.project import documents
 from segflow.project.config import missing_variable, unknown_var
 from segflow.project.folders import merge
 from segflow.project.load import Project
-from segflow.project.nodes import ModelConfig
+from segflow.project.properties import ModelConfig
 
 
 class Catalog(Protocol):

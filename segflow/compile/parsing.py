@@ -19,7 +19,8 @@ from segflow.errors import Location, ProjectError, SegflowError
 from segflow.project import documents, nodes
 from segflow.project.folders import merge
 from segflow.project.load import Project
-from segflow.project.nodes import DataTest, DataTestConfig, Model, ModelConfig
+from segflow.project.nodes import DataTest, Model
+from segflow.project.properties import DataTestConfig, ModelConfig
 
 
 class Rendered(Protocol):

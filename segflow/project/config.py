@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import documents
-from segflow.project.nodes import Shape, Tree
+from segflow.project.properties import Shape, Tree
 
 FILE_NAME = "segflow.yml"
 # The two calls that YAML may hold; everything else that Jinja can do belongs to SQL.

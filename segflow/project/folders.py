@@ -6,24 +6,24 @@ from typing import Any
 from msgspec import Struct
 
 from segflow.errors import Location, ProjectError, did_you_mean
-from segflow.project import documents, nodes
+from segflow.project import documents, properties
 from segflow.project.config import Environment, Package
-from segflow.project.nodes import Tree
+from segflow.project.properties import Tree
 
 Place = tuple[str, ...]
 
 _SHAPES: dict[str, type[Struct]] = {
-    "models": nodes.ModelConfig,
-    "seeds": nodes.SeedConfig,
-    "sources": nodes.SourceConfig,
-    "data_tests": nodes.DataTestConfig,
-    "unit_tests": nodes.NodeConfig,
-    "personas": nodes.NodeConfig,
-    "goals": nodes.NodeConfig,
-    "purposes": nodes.NodeConfig,
-    "channels": nodes.NodeConfig,
-    "messages": nodes.NodeConfig,
-    "audiences": nodes.AudienceConfig,
+    "models": properties.ModelConfig,
+    "seeds": properties.SeedConfig,
+    "sources": properties.SourceConfig,
+    "data_tests": properties.DataTestConfig,
+    "unit_tests": properties.NodeConfig,
+    "personas": properties.NodeConfig,
+    "goals": properties.NodeConfig,
+    "purposes": properties.NodeConfig,
+    "channels": properties.NodeConfig,
+    "messages": properties.NodeConfig,
+    "audiences": properties.AudienceConfig,
 }
 
 

@@ -143,11 +143,12 @@ def _add_purposes(project: Project) -> None:
     """Two grounds to write on are there in every project, unless it says otherwise of them."""
     own = {purpose.name for purpose in project.purposes}
     own |= {node.rpartition(".")[2] for node in project.disabled if node.startswith("purpose.")}
-    for name, basis in (("marketing", "consent"), ("service", "contract")):
-        if name not in own:
-            project.purposes.append(
-                Purpose(name=name, package=project.name, path=FILE_NAME, basis=basis)
-            )
+    where: dict[str, Any] = {"package": project.name, "path": FILE_NAME}
+    built_in = (
+        Purpose(name="marketing", basis="consent", **where),
+        Purpose(name="service", basis="contract", **where),
+    )
+    project.purposes += [purpose for purpose in built_in if purpose.name not in own]
 
 
 def _check_names(project: Project) -> None:

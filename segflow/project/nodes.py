@@ -1,174 +1,46 @@
-"""What a project is made of: the shapes of its YAML, and the nodes read from its files.
-
-Structs that end in `Properties` or `Config` are YAML shapes with strict keys. The others are nodes.
-A node's `origin` says which place in which YAML file speaks of it.
-"""
+"""The nodes of a project. Those that YAML says all of are the shapes of their YAML, too."""
 
 import re
-from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import Struct, field
 
 from segflow.errors import Location
 from segflow.project.documents import locate
+from segflow.project.properties import (
+    Active,
+    After,
+    AudienceConfig,
+    ColumnProperties,
+    DataTestConfig,
+    ExpectProperties,
+    FieldProperties,
+    Freshness,
+    GivenProperties,
+    Guards,
+    MacroProperties,
+    ModelProperties,
+    NodeConfig,
+    Overrides,
+    QuietHours,
+    SeedConfig,
+    Shape,
+    SingularTestProperties,
+    SourceProperties,
+    Success,
+    Variant,
+    check_duration,
+    check_time,
+    percent,
+)
 
 GOALS = (
     *("inform", "convert", "renew", "upsell", "cross_sell", "feedback", "content"),
     *("promote_feature", "promote_product"),
 )
-
-Severity = Literal["error", "warn", "ERROR", "WARN"]
-Tree = dict[str, Any]
-
-
-class Shape(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """A mapping in YAML that takes just these keys."""
-
-
-# ── config ────────────────────────────────────────────────────────────────────────────────────
-
-
-class Contract(Shape, frozen=True):
-    enforced: bool = False
-
-
-def check_duration(name: str, said: str | None) -> None:
-    """Refuse what is no length of time; raises ValueError."""
-    if said is not None and not re.fullmatch(r"[1-9]\d*[mhd]", said):
-        raise ValueError(f"`{name}` is written as in 30m, 12h or 7d, not `{said}`")
-
-
-def percent(name: str, said: str) -> float:
-    """The number in a share as in `10%`; raises ValueError where it is none from 0 to 100."""
-    if not re.fullmatch(r"\d+(\.\d+)?%", said) or float(said[:-1]) > 100:
-        raise ValueError(f"`{name}` is written as in 10%, not `{said}`")
-    return float(said[:-1])
-
-
-class Guards(Shape, frozen=True):
-    """How much may change in one run: contacts, or a share of those before, as in `20%`.
-
-    Raises:
-        ValueError: a share or a length of time is written otherwise.
-    """
-
-    max_entered: int | str | None = None
-    max_left: int | str | None = None
-    min_size: int | None = None
-    max_size: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            said = getattr(self, name)
-            if name == "min_stay":
-                check_duration(name, said)
-            elif isinstance(said, str) and not re.fullmatch(r"\d+(\.\d+)?%", said):
-                raise ValueError(f"`{name}` is written as in 20%, not `{said}`")
-            if isinstance(said, int) and said < 0:
-                raise ValueError(f"`{name}` is a number of contacts, not `{said}`")
-        if self.min_size and self.max_size is not None and self.min_size > self.max_size:
-            raise ValueError(f"`min_size` {self.min_size} is above `max_size` {self.max_size}")
-
-
-class SegmentGuards(Guards, frozen=True):
-    """Of a segment also how many contacts may leave within `min_stay` of entering, or come back."""
-
-    min_stay: str | None = None
-    max_flapping: int | str | None = None
-
-
-class NodeConfig(Shape, frozen=True):
-    """What can be said of any node."""
-
-    enabled: bool = True
-    tags: str | list[str] = []
-    meta: dict[str, Any] = {}
-
-
-class ModelConfig(NodeConfig, frozen=True):
-    materialized: Literal["view", "table", "incremental", "ephemeral", "segment"] = "view"
-    schema: str | None = None
-    alias: str | None = None
-    unique_key: str | list[str] | None = None
-    incremental_strategy: Literal["append", "delete+insert", "merge"] | None = None
-    on_schema_change: Literal["ignore", "fail", "append_new_columns", "sync_all_columns"] = "ignore"
-    full_refresh: bool | None = None
-    renamed_from: str | None = None
-    contract: Contract = Contract()
-    guards: SegmentGuards = SegmentGuards()
-    exclusive_with: list[str] = []
-
-
-class SeedConfig(NodeConfig, frozen=True):
-    schema: str | None = None
-    alias: str | None = None
-    column_types: dict[str, str] = {}
-    delimiter: str = ","
-
-
-class DataTestConfig(NodeConfig, frozen=True):
-    severity: Severity = "error"
-    where: str | None = None
-    error_if: str = "!= 0"
-    warn_if: str = "!= 0"
-    store_failures: bool | None = None
-
-
-class SourceConfig(NodeConfig, frozen=True):
-    external_location: str | None = None
-    loaded_at_field: str | None = None
-    freshness: "Freshness | UnsetType | None" = UNSET
-
-
-class AudienceConfig(NodeConfig, frozen=True):
-    guards: Guards = Guards()
-
-
-# ── YAML properties ───────────────────────────────────────────────────────────────────────────
-
-
-class ColumnProperties(Shape, frozen=True):
-    name: str
-    data_type: str | None = None
-    description: str = ""
-    data_tests: list[Any] = []
-    tests: list[Any] = []
-    meta: dict[str, Any] = {}
-    tags: str | list[str] = []
-    config: NodeConfig = NodeConfig()
-
-
-class Period(Shape, frozen=True):
-    count: int
-    period: Literal["minute", "hour", "day"]
-
-
-class Freshness(Shape, frozen=True):
-    warn_after: Period | None = None
-    error_after: Period | None = None
-    filter: str | None = None
-
-
-class GivenProperties(Shape, frozen=True):
-    input: str
-    rows: list[dict[str, Any]] | str | None = None
-    format: Literal["dict", "csv", "sql"] = "dict"
-
-
-class ExpectProperties(Shape, frozen=True):
-    rows: list[dict[str, Any]] | str
-    format: Literal["dict", "csv", "sql"] = "dict"
-
-
-class Overrides(Shape, frozen=True):
-    as_of: Any = None
-    vars: dict[str, Any] = {}
-    macros: dict[str, Any] = {}
-
-
-# ── nodes ─────────────────────────────────────────────────────────────────────────────────────
+# For how long a message is live where neither it nor its channel says so.
+_LASTS = {"email": "1d", "in_app": "7d", "customer_service": "30d"}
 
 
 class Origin(Struct, frozen=True):
@@ -181,28 +53,40 @@ class Origin(Struct, frozen=True):
         return locate(self.path, self.pointer + below)
 
 
-class Node(Struct, frozen=True, kw_only=True):
+# What a node has that nobody says: names that no key in YAML has.
+_UNSAID = {name: f"({name})" for name in ("package", "path", "origin", "tags")}
+
+
+class Node(Shape, frozen=True, kw_only=True, rename=_UNSAID):
     """What every node has. `path` is relative to the root of its `package`."""
 
-    kind: str
+    kind: ClassVar[str] = ""
     name: str
-    package: str
-    path: str
-    description: str = ""
-    tags: tuple[str, ...] = ()
-    meta: dict[str, Any] = {}
+    package: str = ""
+    path: str = ""
     origin: Origin | None = None
+    tags: tuple[str, ...] = ()
+    description: str = ""
+    meta: dict[str, Any] = {}
 
     @property
     def id(self) -> str:
         """dbt's unique id, as in `model.starter.contacts`."""
         return f"{self.kind}.{self.package}.{self.name}"
 
+    def said(self) -> dict[str, Any]:
+        """What it says by the keys of its YAML; what is only known of it left out."""
+        fields = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
+        return {key: getattr(self, name) for key, name in fields if not key.startswith("(")}
+
+
+# ── read from files, or declared with tests ───────────────────────────────────────────────────
+
 
 class Model(Node, frozen=True, kw_only=True):
     """A SELECT in a file. `config` holds what folders and YAML say; the file may say more."""
 
-    kind: str = "model"
+    kind: ClassVar[str] = "model"
     file: Path
     text: str
     config: dict[str, Any] = {}
@@ -212,7 +96,7 @@ class Model(Node, frozen=True, kw_only=True):
 class Seed(Node, frozen=True, kw_only=True):
     """A CSV file that is loaded as a table: its first line, and a digest of all lines."""
 
-    kind: str = "seed"
+    kind: ClassVar[str] = "seed"
     file: Path
     config: SeedConfig
     header: tuple[str, ...]
@@ -226,7 +110,7 @@ class Source(Node, frozen=True, kw_only=True):
     `external_location` is what stands after FROM where the data is a file, else None.
     """
 
-    kind: str = "source"
+    kind: ClassVar[str] = "source"
     source_name: str
     table: str
     schema: str
@@ -244,7 +128,7 @@ class DataTest(Node, frozen=True, kw_only=True):
     a singular one has `file` and `text`.
     """
 
-    kind: str = "test"
+    kind: ClassVar[str] = "test"
     config: DataTestConfig
     test: str | None = None
     arguments: dict[str, Any] = {}
@@ -254,39 +138,63 @@ class DataTest(Node, frozen=True, kw_only=True):
     text: str = ""
 
 
-class UnitTest(Node, frozen=True, kw_only=True):
-    kind: str = "unit_test"
+class Destination(Node, frozen=True, kw_only=True):
+    """`settings` are the destination type's own keys, decoded by its plug-in."""
+
+    kind: ClassVar[str] = "destination"
+    type: str
+    settings: dict[str, Any] = {}
+
+
+class Gap(Node, frozen=True, kw_only=True):
+    """A goal that is meant to have no message on a channel."""
+
+    kind: ClassVar[str] = "allow_empty"
+    goal: str
+    channel: str
+
+
+class MacroFile(Struct, frozen=True):
+    package: str
+    file: Path
+    text: str
+
+
+# ── said in YAML ──────────────────────────────────────────────────────────────────────────────
+
+
+class Said(Node, frozen=True, kw_only=True):
+    """A node that has no file of its own; `config` is at last that of its folders, too."""
+
+    config: NodeConfig = NodeConfig()
+
+
+class UnitTest(Said, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "unit_test"
     model: str
-    given: tuple[GivenProperties, ...]
+    given: list[GivenProperties]
     expect: ExpectProperties
-    overrides: Overrides
+    overrides: Overrides = Overrides()
 
 
-class Persona(Node, frozen=True, kw_only=True):
-    kind: str = "persona"
-    label: str
+class Persona(Said, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "persona"
     segment: str
-    position: int
+    title: str = field(name="label", default="")
+
+    @property
+    def label(self) -> str:
+        return self.title or self.name
 
 
-class Success(Shape, frozen=True):
-    """What a goal is reached by: a model of contact_id, happened_at and perhaps value."""
-
-    model: str
-    within: str
-
-    def __post_init__(self) -> None:
-        check_duration("within", self.within)
+class Goal(Said, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "goal"
+    success: Success | None = None
 
 
-class Goal(Node, frozen=True, kw_only=True):
-    kind: str = "goal"
-    success: Success | None
-
-
-class Purpose(Node, frozen=True, kw_only=True):
-    kind: str = "purpose"
-    basis: str
+class Purpose(Said, frozen=True, kw_only=True):
+    kind: ClassVar[str] = "purpose"
+    basis: Literal["consent", "opt_out", "contract"] = "consent"
 
     @property
     def is_contract(self) -> bool:
@@ -320,60 +228,33 @@ class FrequencyCap(Shape, frozen=True):
         return f"in {self.per}{f' of {kind}' if kind else ''}"
 
 
-def check_time(name: str, said: str | None) -> None:
-    """Refuse what is no time of day; raises ValueError."""
-    if said is not None and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", said):
-        raise ValueError(f'`{name}` is a time of day as in "21:00", not `{said}`')
-
-
-class QuietHours(Shape, frozen=True):
-    """From when until when, by the contact's clock, nothing is sent."""
-
-    start: str = field(name="from")
-    until: str
-
-    def __post_init__(self) -> None:
-        check_time("from", self.start)
-        check_time("until", self.until)
-        if self.start == self.until:
-            raise ValueError(f"quiet hours from {self.start} until {self.until} have no length")
-
-
-class Channel(Node, frozen=True, kw_only=True):
+class Channel(Said, frozen=True, kw_only=True):
     """`address` and `reachable` are columns of ref('contacts').
 
     `suppress_for` has the goals that members of a segment get no message for. A message is live for
     as long as it `lasts`, unless it says so itself.
     """
 
-    kind: str = "channel"
+    kind: ClassVar[str] = "channel"
     address: str
-    reachable: str | None
-    suppress: tuple[str, ...]
-    suppress_for: dict[str, list[str]]
-    needs_consent: bool
-    frequency_cap: tuple[FrequencyCap, ...]
-    quiet_hours: QuietHours | None
-    lasts: str
-
-
-class After(Shape, frozen=True):
-    message: str
-    at_least: str
+    reachable: str | None = None
+    suppress: tuple[str, ...] = ()
+    suppress_for: dict[str, list[str]] = {}
+    consent: Literal["required", "none"] = "required"
+    frequency_cap: tuple[FrequencyCap, ...] = ()
+    quiet_hours: QuietHours | None = None
+    said_to_last: str | None = field(name="lasts", default=None)
 
     def __post_init__(self) -> None:
-        check_duration("at_least", self.at_least)
+        check_duration("lasts", self.said_to_last)
 
+    @property
+    def lasts(self) -> str:
+        return self.said_to_last or _LASTS.get(self.name, "1d")
 
-class Active(Shape, frozen=True):
-    """From the beginning of one day to the end of another, by the project's clock."""
-
-    start: date | None = field(name="from", default=None)
-    until: date | None = None
-
-    def __post_init__(self) -> None:
-        if self.start and self.until and self.start > self.until:
-            raise ValueError(f"`from` {self.start} is after `until` {self.until}")
+    @property
+    def needs_consent(self) -> bool:
+        return self.consent == "required"
 
 
 class Limit(Shape, frozen=True):
@@ -390,38 +271,75 @@ class Limit(Shape, frozen=True):
             raise ValueError("a limit has `per_run`, `per_day` or `total`, each at least 1")
 
 
-class Variant(Shape, frozen=True):
-    name: str
-    weight: int
-
-
-class Message(Node, frozen=True, kw_only=True):
+class Message(Said, frozen=True, kw_only=True):
     """A goal for segments on some channels. Lengths of time are written as in `12h`.
 
     `channels` are in order of preference: the first that reaches a contact, unless
     `on_all_channels`. `holdout` is in percent. `payload` has a Jinja template for each key.
     """
 
-    kind: str = "message"
+    kind: ClassVar[str] = "message"
     goal: str
-    segments: tuple[str, ...]
-    exclude: tuple[str, ...]
+    segment: str | list[str]
     channels: tuple[str, ...]
-    on_all_channels: bool
-    purpose: str
     priority: int
-    cooldown: str | None
-    goal_cooldown: str | None
-    after: After | None
-    lasts: str | None
-    active: Active
-    send_at: str | None
-    limit: Limit | None
-    max_per_contact: int | None
-    max_per_account: int | None
-    holdout: float
-    variants: tuple[Variant, ...]
-    payload: dict[str, str]
+    exclude: tuple[str, ...] = ()
+    deliver: Literal["first", "all"] = "first"
+    purpose: str = "marketing"
+    cooldown: str | None = None
+    goal_cooldown: str | None = None
+    after: After | None = None
+    lasts: str | None = None
+    active: Active = Active()
+    send_at: str | None = None
+    limit: Limit | None = None
+    max_per_contact: int | None = None
+    max_per_account: int | None = None
+    share_held_out: str = field(name="holdout", default="0%")
+    variants: tuple[Variant, ...] = ()
+    values: dict[str, str | int | float | bool] = field(name="payload", default_factory=dict)
+    own_tags: str | list[str] = field(name="tags", default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ("cooldown", "goal_cooldown", "lasts"):
+            check_duration(name, getattr(self, name))
+        check_time("send_at", self.send_at)
+        if self.holdout == 100:
+            raise ValueError("a `holdout` of 100% holds everybody out: disable the message instead")
+        if not self.channels or not self.segment:
+            raise ValueError("a message has at least one segment and one channel")
+        for listed in (self.channels, self.segments):
+            if twice := [name for name in listed if listed.count(name) > 1]:
+                raise ValueError(f"`{twice[0]}` is named twice")
+        if not 0 <= self.priority <= 100:
+            raise ValueError(f"`priority` is from 0 to 100, not {self.priority}")
+        for name in ("max_per_contact", "max_per_account"):
+            said = getattr(self, name)
+            if said is not None and said < 1:
+                raise ValueError(f"`{name}` is at least 1")
+        names, weights = [v.name for v in self.variants], [v.weight for v in self.variants]
+        if weights and sum(weights) != 100:
+            raise ValueError(f"the weights of variants add up to 100, not {sum(weights)}")
+        if weights and min(weights) < 1:
+            raise ValueError("each weight of a variant is at least 1")
+        if len(set(names)) < len(names):
+            raise ValueError("two variants have one name")
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        return (self.segment,) if isinstance(self.segment, str) else tuple(self.segment)
+
+    @property
+    def on_all_channels(self) -> bool:
+        return self.deliver == "all"
+
+    @property
+    def holdout(self) -> float:
+        return percent("holdout", self.share_held_out)
+
+    @property
+    def payload(self) -> dict[str, str]:
+        return {key: str(value) for key, value in self.values.items()}
 
 
 class Holdout(Shape, frozen=True):
@@ -436,49 +354,55 @@ class Holdout(Shape, frozen=True):
             raise ValueError(f"`percent` is from 0 to 50, not {self.percent}")
 
 
-class Gap(Node, frozen=True, kw_only=True):
-    """A goal that is meant to have no message on a channel."""
-
-    kind: str = "allow_empty"
-    goal: str
-    channel: str
-
-
-class Audience(Node, frozen=True, kw_only=True):
+class Audience(Said, frozen=True, kw_only=True):
     """The members of `segments`, or everybody's `user_types`, or the live `messages` of a channel.
 
     `fields` pairs the tool's names with columns, in the order of the file.
     """
 
-    kind: str = "audience"
-    goal: str | None
-    segments: tuple[str, ...]
-    exclude: tuple[str, ...]
-    user_types: bool
-    messages: tuple[str, ...]
+    kind: ClassVar[str] = "audience"
     channel: str
-    purpose: str
     destination: str
     key: str
-    fields: tuple[tuple[str, str], ...]
-    guards: Guards
+    named: dict[str, str | FieldProperties] = field(name="fields")
+    goal: str | None = None
+    purpose: str = "marketing"
+    segments: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    user_types: Literal["all"] | None = None
+    messages: Literal["all"] | tuple[str, ...] = ()
+    guards: Guards = Guards()
+    config: AudienceConfig = AudienceConfig()
 
-
-class Destination(Node, frozen=True, kw_only=True):
-    """`settings` are the destination type's own keys, decoded by its plug-in."""
-
-    kind: str = "destination"
-    type: str
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-class MacroFile(Struct, frozen=True):
-    package: str
-    file: Path
-    text: str
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            (name, entry if isinstance(entry, str) else entry.column)
+            for name, entry in self.named.items()
+        )
 
 
 def tag_tuple(*tags: str | list[str]) -> tuple[str, ...]:
     """Tags of several layers as one: in order, each once."""
     flat = [t for tag in tags for t in ([tag] if isinstance(tag, str) else tag)]
     return tuple(dict.fromkeys(flat))
+
+
+class Properties(Shape, frozen=True):
+    """One YAML file below the paths of models, seeds, macros or tests."""
+
+    version: int = 2
+    models: list[ModelProperties] = []
+    seeds: list[ModelProperties] = []
+    sources: list[SourceProperties] = []
+    macros: list[MacroProperties] = []
+    data_tests: list[SingularTestProperties] = []
+    unit_tests: list[UnitTest] = []
+    personas: list[Persona] = []
+    goals: list[Goal] = []
+    purposes: list[Purpose] = []
+    channels: list[Channel] = []
+    messages: list[Message] = []
+    holdout: Holdout | None = None
+    allow_empty: list[str] = []
+    audiences: list[Audience] = []

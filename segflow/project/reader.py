@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from segflow.errors import ProjectError, did_you_mean
 from segflow.project import documents, files, nodes, tests
@@ -17,11 +18,14 @@ from segflow.project.cache import Cache
 from segflow.project.config import DestinationProperties, Environment, Package
 from segflow.project.files import File
 from segflow.project.folders import Folders, merge
-from segflow.project.nodes import Node, Origin, tag_tuple
-from segflow.project.plain import PLAIN
+from segflow.project.nodes import Node, Origin, Properties, Said, tag_tuple
 
 # What YAML describes and a file holds: the file's ending.
 _IN_FILES = {"models": ".sql", "seeds": ".csv", "data_tests": ".sql"}
+# What YAML says all of.
+_SAID = ("unit_tests", "personas", "goals", "purposes", "channels", "messages", "audiences")
+# Keys of a config that may also stand beside it.
+_BESIDE = ("meta", "guards", "tags", "loaded_at_field", "freshness")
 
 
 @dataclass(kw_only=True)
@@ -57,7 +61,7 @@ class Reader:
     """Reads one package into `contents`; `folders` are those of its own segflow.yml first."""
 
     def __init__(self, package: Package, folders: tuple[Folders, ...], contents: Contents):
-        self.package, self.file = package, package.file
+        self.package = package
         self.folders, self.contents = folders, contents
         # What YAML says of models, seeds and singular tests, until their files are read.
         self.said: dict[str, dict[str, tuple[Any, Origin]]] = {k: {} for k in _IN_FILES}
@@ -69,7 +73,7 @@ class Reader:
         Raises:
             ProjectError: a file is broken, or YAML speaks of a file that is not there.
         """
-        file, root = self.file, self.package.root
+        file, root = self.package.file, self.package.root
         readers = (
             (file.model_paths, ".sql", self._model),
             (file.seed_paths, ".csv", self._seed),
@@ -93,44 +97,34 @@ class Reader:
     def _properties(self, file: File) -> None:
         text, path = documents.read(file.path), file.path
 
-        def make() -> said_as.Properties:
-            return documents.decode(documents.parse(text, path), said_as.Properties, path)
+        def make() -> Properties:
+            return documents.decode(documents.parse(text, path), Properties, path)
 
-        read = self.contents.cache.get(["yaml", text], said_as.Properties, make)
+        read = self.contents.cache.get(["yaml", text], Properties, make)
+
+        def entries(kind: str) -> Iterable[tuple[Any, Origin]]:
+            return ((s, Origin(path, f"$.{kind}[{i}]")) for i, s in enumerate(getattr(read, kind)))
+
         for kind, found in self.said.items():
-            for index, item in enumerate(getattr(read, kind)):
-                origin = Origin(path, f"$.{kind}[{index}]")
-                if item.name in found:
-                    other = found[item.name][1].location(".name")
-                    raise ProjectError(
-                        f"`{item.name}` is described twice, also in {other}",
-                        origin.location(".name"),
-                    )
-                found[item.name] = (item, origin)
-        for index, source in enumerate(read.sources):
-            self._source(source, file, f"$.sources[{index}]")
-        for index, test in enumerate(read.unit_tests):
-            self._unit_test(test, file, Origin(path, f"$.unit_tests[{index}]"))
+            for said, origin in entries(kind):
+                if said.name in found:
+                    other = found[said.name][1].location(".name")
+                    message = f"`{said.name}` is described twice, also in {other}"
+                    raise ProjectError(message, origin.location(".name"))
+                found[said.name] = (said, origin)
+        for said, origin in entries("sources"):
+            self._source(said, file, origin)
+        for said, origin in entries("allow_empty"):
+            self._gap(said, file, origin)
+        for kind in _SAID:
+            for said, origin in entries(kind):
+                self._said(kind, said, file, origin)
         if read.holdout:
             if self.says_holdout:
-                at = Origin(path, "$.holdout").location()
+                at = documents.locate(path, "$.holdout")
                 raise ProjectError("a project has one `holdout`, and this is another", at)
             self.says_holdout = True
             self.contents.holdout = self.contents.holdout or read.holdout
-        for index, said in enumerate(read.allow_empty):
-            self._gap(said, file, Origin(path, f"$.allow_empty[{index}]"))
-        for kind in PLAIN:
-            for index, item in enumerate(getattr(read, kind)):
-                self._plain(kind, item, file, Origin(path, f"$.{kind}[{index}]"))
-
-    def _gap(self, said: str, file: File, origin: Origin) -> None:
-        goal, *channels = re.split(r"\s*×\s*|\s+x\s+", said.strip())
-        if len(channels) != 1:
-            hint = "name a goal and a channel, as in content × in_app"
-            raise ProjectError(f"`{said}` is no gap", origin.location(), hint)
-        where: dict[str, Any] = {"package": self.package.name, "path": file.relative}
-        gap = nodes.Gap(**where, name=said, goal=goal, channel=channels[0], origin=origin)
-        self.contents.gaps.append(gap)
 
     def _check_all_found(self) -> None:
         """What YAML speaks of has a file."""
@@ -154,18 +148,14 @@ class Reader:
             config = merge(config, folders.config(kind, place))
         return config
 
-    def _common(
-        self, file: File, said: Any, origin: Origin | None, config: nodes.NodeConfig | None = None
+    def _unsaid(
+        self, file: File, origin: Origin | None, config: said_as.NodeConfig | None = None
     ) -> dict[str, Any]:
-        return {
-            "name": said.name,
-            "package": self.package.name,
-            "path": file.relative,
-            "origin": origin,
-            "description": said.description.strip(),
-            "tags": tag_tuple(config.tags) if config else (),
-            "meta": config.meta if config else {},
-        }
+        """What is known of a node without its saying so, and what its config says of any node."""
+        found = {"package": self.package.name, "path": file.relative, "origin": origin}
+        if config is None:
+            return found
+        return found | {"tags": tag_tuple(config.tags), "meta": config.meta}
 
     def _is_disabled(self, node: str, enabled: bool) -> bool:
         if not enabled:
@@ -178,37 +168,36 @@ class Reader:
         text = documents.read(file.path)
         self.contents.macros.append(nodes.MacroFile(self.package.name, file.path, text))
 
-    def _model(self, file: File) -> None:
-        name = file.stem
-        said, origin = self.said["models"].pop(name, (said_as.ModelProperties(name=name), None))
-        own = _with_meta(said.meta, said.config)
+    def _described(
+        self, kind: str, file: File, shape: type[said_as.NodeConfig]
+    ) -> tuple[said_as.ModelProperties, Origin | None, dict[str, Any]]:
+        """What YAML says of a file, where, and all layers of its config."""
+        unsaid = said_as.ModelProperties(name=file.stem), None
+        said, origin = self.said[kind].pop(file.stem, unsaid)
+        own = _own(said)
         if origin and own:
-            documents.decode(own, nodes.ModelConfig, origin.path, f"{origin.pointer}.config")
-        config = merge(self._layers("models", file, name), own)
-        node = f"model.{self.package.name}.{name}"
-        if self._is_disabled(node, config.get("enabled", True)):
-            return
-        self.contents.models.append(
-            nodes.Model(
-                **self._common(file, said, origin),
-                file=file.path,
-                text=documents.read(file.path),
-                config=config,
-                columns=tuple(said.columns),
-            )
+            documents.decode(own, shape, origin.path, f"{origin.pointer}.config")
+        return said, origin, merge(self._layers(kind, file, file.stem), own)
+
+    def _model(self, file: File) -> None:
+        said, origin, config = self._described("models", file, said_as.ModelConfig)
+        model = nodes.Model(
+            **self._unsaid(file, origin),
+            name=said.name,
+            description=said.description.strip(),
+            file=file.path,
+            text=documents.read(file.path),
+            config=config,
+            columns=tuple(said.columns),
         )
-        self._data_tests(said, file, origin, node)
+        if not self._is_disabled(model.id, config.get("enabled", True)):
+            self.contents.models.append(model)
+            self._data_tests(said, file, origin, model.id)
 
     def _seed(self, file: File) -> None:
-        name = file.stem
-        said, origin = self.said["seeds"].pop(name, (said_as.ModelProperties(name=name), None))
-        own = _with_meta(said.meta, said.config)
-        if origin:
-            documents.decode(own, nodes.SeedConfig, origin.path, f"{origin.pointer}.config")
-        layers = merge(self._layers("seeds", file, name), own)
-        config = documents.convert(layers, nodes.SeedConfig)
-        node = f"seed.{self.package.name}.{name}"
-        if self._is_disabled(node, config.enabled):
+        said, origin, layers = self._described("seeds", file, said_as.SeedConfig)
+        config = documents.convert(layers, said_as.SeedConfig)
+        if self._is_disabled(f"seed.{self.package.name}.{said.name}", config.enabled):
             return
         at = origin or Origin(self.package.path, "$.seeds")
         if len(config.delimiter) != 1:
@@ -223,31 +212,33 @@ class Reader:
                     at.location(f".config.column_types.{column}"),
                     did_you_mean(column, header),
                 )
-        self.contents.seeds.append(
-            nodes.Seed(
-                **self._common(file, said, origin, config),
-                file=file.path,
-                config=config,
-                header=header,
-                digest=digest,
-                columns=tuple(said.columns),
-            )
+        seed = nodes.Seed(
+            **self._unsaid(file, origin, config),
+            name=said.name,
+            description=said.description.strip(),
+            file=file.path,
+            config=config,
+            header=header,
+            digest=digest,
+            columns=tuple(said.columns),
         )
-        self._data_tests(said, file, origin, node)
+        self.contents.seeds.append(seed)
+        self._data_tests(said, file, origin, seed.id)
 
     def _singular_test(self, file: File) -> None:
         if "generic" in file.folders:
             self._macro(file)
             return
-        name = file.stem
-        unsaid = said_as.SingularTestProperties(name=name), None
-        said, origin = self.said["data_tests"].pop(name, unsaid)
-        layers = merge(self._layers("data_tests", file, name), _own(said.config))
-        config = documents.convert(layers, nodes.DataTestConfig)
+        unsaid = said_as.SingularTestProperties(name=file.stem), None
+        said, origin = self.said["data_tests"].pop(file.stem, unsaid)
+        layers = merge(self._layers("data_tests", file, file.stem), _own(said))
+        config = documents.convert(layers, said_as.DataTestConfig)
         if config.enabled:
             self.contents.data_tests.append(
                 nodes.DataTest(
-                    **self._common(file, said, origin, config),
+                    **self._unsaid(file, origin, config),
+                    name=said.name,
+                    description=said.description.strip(),
                     config=config,
                     file=file.path,
                     text=documents.read(file.path),
@@ -256,34 +247,50 @@ class Reader:
 
     # ── YAML ──────────────────────────────────────────────────────────────────────────────────
 
-    def _source(self, said: said_as.SourceProperties, file: File, pointer: str) -> None:
-        above = Origin(file.path, pointer)
+    def _said(self, kind: str, said: Said, file: File, origin: Origin) -> None:
+        """A node that has no file of its own."""
+        layers = merge(self._layers(kind, file, said.name), _own(said))
+        config = documents.convert(layers, type(said.config))
+        known = self._unsaid(file, origin, config)
+        if isinstance(said, nodes.Message):
+            known["tags"] = tag_tuple(list(known["tags"]), said.own_tags)
+        if isinstance(config, said_as.AudienceConfig):
+            known["guards"] = config.guards
+        node = replace(said, **known, config=config, description=said.description.strip())
+        if not self._is_disabled(node.id, config.enabled):
+            getattr(self.contents, kind).append(node)
+
+    def _gap(self, said: str, file: File, origin: Origin) -> None:
+        goal, *channels = re.split(r"\s*×\s*|\s+x\s+", said.strip())
+        if len(channels) != 1:
+            hint = "name a goal and a channel, as in content × in_app"
+            raise ProjectError(f"`{said}` is no gap", origin.location(), hint)
+        gap = nodes.Gap(**self._unsaid(file, origin), name=said, goal=goal, channel=channels[0])
+        self.contents.gaps.append(gap)
+
+    def _source(self, said: said_as.SourceProperties, file: File, above: Origin) -> None:
         for index, table in enumerate(said.tables):
-            at = Origin(file.path, f"{pointer}.tables[{index}]")
+            at = Origin(file.path, f"{above.pointer}.tables[{index}]")
             layers = self._layers("sources", file, said.name, table.name)
-            layers = merge(merge(layers, _of_source(said)), _of_source(table))
-            config = documents.convert(layers, nodes.SourceConfig)
-            name = f"{said.name}.{table.name}"
-            node = f"source.{self.package.name}.{name}"
-            if self._is_disabled(node, config.enabled):
-                continue
+            layers = merge(merge(layers, _own(said)), _own(table))
+            config = documents.convert(layers, said_as.SourceConfig)
             identifier = table.identifier or table.name
-            common = self._common(file, table, at, config)
-            common["description"] = common["description"] or said.description.strip()
-            self.contents.sources.append(
-                nodes.Source(
-                    **{**common, "name": name},
-                    source_name=said.name,
-                    table=table.name,
-                    schema=said.schema or said.name,
-                    identifier=identifier,
-                    external_location=self._external(((table, at), (said, above)), identifier),
-                    loaded_at_field=config.loaded_at_field,
-                    freshness=None if config.freshness is UNSET else config.freshness,
-                    columns=tuple(table.columns),
-                )
+            source = nodes.Source(
+                **self._unsaid(file, at, config),
+                name=f"{said.name}.{table.name}",
+                description=table.description.strip() or said.description.strip(),
+                source_name=said.name,
+                table=table.name,
+                schema=said.schema or said.name,
+                identifier=identifier,
+                external_location=self._external(((table, at), (said, above)), identifier),
+                loaded_at_field=config.loaded_at_field,
+                freshness=None if config.freshness is UNSET else config.freshness,
+                columns=tuple(table.columns),
             )
-            self._data_tests(table, file, at, node)
+            if not self._is_disabled(source.id, config.enabled):
+                self.contents.sources.append(source)
+                self._data_tests(table, file, at, source.id)
 
     def _external(
         self,
@@ -314,89 +321,49 @@ class Reader:
         origin: Origin | None,
         attached: str,
     ) -> None:
-        if origin is None:
-            return
-        path = str(origin.path)[len(str(self.package.root)) + 1 :]
-        common = {"package": self.package.name, "path": path}
-        folders = partial(self._layers, "data_tests", file)
-        self.contents.data_tests += tests.generic(said, origin, attached, common, folders)
-
-    def _unit_test(self, said: said_as.UnitTestProperties, file: File, origin: Origin) -> None:
-        layers = merge(self._layers("unit_tests", file, said.name), _own(said.config))
-        config = documents.convert(layers, nodes.NodeConfig)
-        if not config.enabled:
-            return
-        overrides = said.overrides
-        if overrides.as_of is not None:
-            overrides = msgspec.structs.replace(overrides, as_of=str(overrides.as_of))
-        self.contents.unit_tests.append(
-            nodes.UnitTest(
-                **self._common(file, said, origin, config),
-                model=said.model,
-                given=tuple(said.given),
-                expect=said.expect,
-                overrides=overrides,
-            )
-        )
-
-    def _plain(self, kind: str, said: Any, file: File, origin: Origin) -> None:
-        """A persona, goal, purpose, channel, message or audience."""
-        own = _with_meta(said.meta, _own(said.config))
-        if isinstance(said, said_as.AudienceProperties):
-            own = merge({"guards": _own(said.guards)}, own)
-        layers = merge(self._layers(kind, file, said.name), own)
-        config = documents.convert(layers, type(said.config))
-        if self._is_disabled(f"{kind[:-1]}.{self.package.name}.{said.name}", config.enabled):
-            return
-        group: list[Node] = getattr(self.contents, kind)
-        common = self._common(file, said, origin, config)
-        if isinstance(config, nodes.AudienceConfig):
-            common["guards"] = config.guards
-        group.append(PLAIN[kind](said, common, len(group)))
+        if origin:
+            path = str(origin.path)[len(str(self.package.root)) + 1 :]
+            common = {"package": self.package.name, "path": path}
+            folders = partial(self._layers, "data_tests", file)
+            self.contents.data_tests += tests.generic(said, origin, attached, common, folders)
 
     def _destinations(self) -> None:
         path = self.package.path
         mine: set[str] = set()
         theirs = {destination.name for destination in self.contents.destinations}
-        for index, settings in enumerate(self.file.destinations):
-            at = f"$.destinations[{index}]"
-            said = documents.decode(settings, DestinationProperties, path, at)
+        for index, settings in enumerate(self.package.file.destinations):
+            at = Origin(path, f"$.destinations[{index}]")
+            said = documents.decode(settings, DestinationProperties, path, at.pointer)
             if said.name in mine:
-                where = documents.locate(path, f"{at}.name")
-                raise ProjectError(f"the destination `{said.name}` is given twice", where)
+                message = f"the destination `{said.name}` is given twice"
+                raise ProjectError(message, at.location(".name"))
             mine.add(said.name)
-            if said.name in theirs:
-                continue
-            own = {k: v for k, v in settings.items() if k not in ("name", "type", "description")}
-            self.contents.destinations.append(
-                nodes.Destination(
-                    name=said.name,
-                    package=self.package.name,
-                    path=path.name,
-                    origin=Origin(path, at),
-                    description=said.description.strip(),
-                    type=said.type,
-                    settings=own,
+            if said.name not in theirs:
+                self.contents.destinations.append(
+                    nodes.Destination(
+                        name=said.name,
+                        package=self.package.name,
+                        path=path.name,
+                        origin=at,
+                        description=said.description.strip(),
+                        type=said.type,
+                        settings={
+                            key: value
+                            for key, value in settings.items()
+                            if key not in DestinationProperties.__struct_fields__
+                        },
+                    )
                 )
-            )
 
 
-def _own(config: Any) -> dict[str, Any]:
-    """What a config in YAML says, without what it leaves out."""
-    found: dict[str, Any] = msgspec.to_builtins(config)
-    return found
-
-
-def _with_meta(meta: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """The config in YAML with the `meta` that may stand beside it."""
-    return merge({"meta": meta}, config) if meta else config
-
-
-def _of_source(said: said_as.SourceProperties | said_as.TableProperties) -> dict[str, Any]:
-    """The config of a source or one of its tables; its older keys stand beside `config`."""
-    beside: dict[str, Any] = {}
-    for key in ("loaded_at_field", "freshness", "tags", "meta"):
-        value = getattr(said, key)
-        if value is not UNSET and (value or key == "freshness"):
-            beside[key] = msgspec.to_builtins(value)
-    return merge(beside, _own(said.config))
+def _own(said: Any) -> dict[str, Any]:
+    """What YAML says of a node's config, with those of its keys that stand beside it."""
+    config = said.config if isinstance(said.config, dict) else msgspec.to_builtins(said.config)
+    beside = {key: getattr(said, key, UNSET) for key in _BESIDE}
+    given = {
+        key: msgspec.to_builtins(value)
+        for key, value in beside.items()
+        # That there is no freshness is said as null.
+        if value is not UNSET and (value or (key == "freshness" and value is None))
+    }
+    return merge(given, config)

@@ -10,9 +10,9 @@ from segflow.errors import ProjectError
 from segflow.project import documents, nodes
 from segflow.project.folders import merge
 from segflow.project.nodes import Origin, tag_tuple
-from segflow.project.properties import ModelProperties, TableProperties
+from segflow.project.properties import DataTestConfig, ModelProperties, TableProperties
 
-_CONFIG_KEYS = set(nodes.DataTestConfig.__struct_fields__)
+_CONFIG_KEYS = set(DataTestConfig.__struct_fields__)
 
 
 def generic(
@@ -61,8 +61,8 @@ def _test(
     arguments = {**_mapping(said.pop("arguments", None), at, f".{test}.arguments"), **said}
     name = name or _name(test, attached, column, arguments, config)
     if config:
-        documents.decode(config, nodes.DataTestConfig, at.path, where)
-    decoded = documents.convert(merge(folders(name), config), nodes.DataTestConfig)
+        documents.decode(config, DataTestConfig, at.path, where)
+    decoded = documents.convert(merge(folders(name), config), DataTestConfig)
     return nodes.DataTest(
         **{**common, "name": name, "origin": at},
         description=description,
