@@ -6,7 +6,8 @@ one row per guard that somebody let pass; `segments.status` one row per node wit
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -48,16 +49,39 @@ create table if not exists segments.status (
 """
 
 
-class Step(Struct, frozen=True):
-    """How one node fared: `status` is `success`, `warn`, `error` or `held`."""
+@dataclass(frozen=True)
+class TestResult:
+    """`status` is `pass`, `warn` or `error`; `failures` counts the rows that are wrong."""
+
+    node: str
+    name: str
+    status: str
+    failures: int
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one node fared: `success`, `warn`, `error`, or `held` because of what it reads.
+
+    `because` are the failed nodes at the root of a hold, or those that a good one's columns stand
+    on. `rows` is None where nobody counted.
+    """
 
     node: str
     kind: str
+    name: str
     relation: str
     status: str
-    reason: str
-    rows: int | None
-    seconds: float
+    message: str = ""
+    rows: int | None = None
+    seconds: float = 0.0
+    tests: tuple[TestResult, ...] = ()
+    because: tuple[str, ...] = ()
+
+    @property
+    def is_good(self) -> bool:
+        return self.status in ("success", "warn")
 
 
 class Run(Struct, frozen=True):
@@ -215,7 +239,7 @@ def statuses(session: Session) -> dict[str, Status]:
 def record(
     session: Session,
     run: Run,
-    steps: Iterable[Step],
+    results: Sequence[Result],
     nodes: set[str],
     stale: Mapping[str, Stale],
     approvals: Iterable[tuple[object, ...]],
@@ -227,8 +251,7 @@ def record(
         stale: the columns that are not up to date, by node.
         approvals: name, guard, contacts moved and approved, of each guard that let something pass.
     """
-    steps = list(steps)
-    is_ok = not any(step.status in ("error", "held") for step in steps)
+    is_ok = all(result.is_good for result in results)
     variables = msgspec.json.encode(run.variables).decode()
     session.execute(
         f"insert into segflow.runs values ({run.run}, {timestamp(run.as_of)},"
@@ -240,8 +263,8 @@ def record(
         session,
         "segflow.steps",
         [
-            (run.run, s.node, s.kind, s.relation, s.status, s.reason, s.rows, round(s.seconds, 3))
-            for s in steps
+            (run.run, r.node, r.kind, r.relation, r.status, r.message, r.rows, round(r.seconds, 3))
+            for r in results
         ],
     )
     _insert(session, "segflow.approvals", [(run.run, *approval) for approval in approvals])
@@ -257,21 +280,20 @@ def record(
         ],
     )
     known = {node: status for node, status in statuses(session).items() if node in nodes}
-    for step in steps:
-        if step.kind in ("seed", "model", "segment", "message", "audience"):
-            known[step.node] = _status(step, run, known.get(step.node))
+    for result in results:
+        if result.kind != "source":
+            known[result.node] = _status(result, run, known.get(result.node))
     ordered = sorted(known.values(), key=lambda status: (status.kind, status.relation))
     session.execute("create or replace table segments.status as from segments.status limit 0")
     _insert(session, "segments.status", [msgspec.structs.astuple(status) for status in ordered])
 
 
-def _status(step: Step, run: Run, before: Status | None) -> Status:
-    if step.status in ("success", "warn"):
-        state = "empty" if step.rows == 0 else "fresh"
-        return Status(step.relation, step.kind, step.node, run.as_of, run.run, state, step.reason)
+def _status(result: Result, run: Run, before: Status | None) -> Status:
     as_of, last = (before.as_of, before.run) if before else (None, None)
     state = "kept" if as_of else "empty"
-    return Status(step.relation, step.kind, step.node, as_of, last, state, step.reason)
+    if result.is_good:
+        as_of, last, state = run.as_of, run.run, "empty" if result.rows == 0 else "fresh"
+    return Status(result.relation, result.kind, result.node, as_of, last, state, result.message)
 
 
 def _insert(session: Session, table: str, rows: list[tuple[object, ...]]) -> None:

@@ -15,10 +15,9 @@ from segflow.audiences.backfill import backfill as write_anew
 from segflow.audiences.clauses import write_clauses
 from segflow.audiences.membership import Evaluation
 from segflow.audiences.update import update_audiences
-from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, plan_build
 from segflow.build.runner import Watch, run_plan, test_published
-from segflow.build.steps import Execution, Result
+from segflow.build.steps import Execution
 from segflow.build.workspace import locked, open_engine, private_copy, published
 from segflow.compile import findings
 from segflow.compile.compiler import Compilation, compile_graph, fingerprint
@@ -30,6 +29,7 @@ from segflow.compile.selection import select, select_with_tests, with_tests
 from segflow.destinations.file import File
 from segflow.engines.base import Engine, Session
 from segflow.errors import ProjectError, WorkspaceError, did_you_mean
+from segflow.journal import Result, TestResult
 from segflow.project import archive
 from segflow.project.config import Environment, moment
 from segflow.project.load import Project, load
@@ -254,26 +254,24 @@ def build_copy(
     write_artifacts(compiled, options)
     watch(plan)
     report.results = run_plan(plan, execution, threads, watch)
+    sqls, taken_apart = compiled.compilation.models, Definitions(graph, compiled.compilation)
+    definitions = {n: at(sqls[s.id].sql, report.as_of) for n, s in graph.segments.items()}
+    moved = _evaluation(compiled, report)
     with engine.session() as session:
-        moved = _evaluation(compiled, report)
-        compiled_sql = compiled.compilation.models
-        definitions = {
-            n: at(compiled_sql[s.id].sql, report.as_of) for n, s in graph.segments.items()
-        }
-        report.updated = update_audiences(session, graph, plan, moved, stale, approved, definitions)
+        report.updated = updated = update_audiences(
+            session, graph, plan, moved, stale, approved, definitions
+        )
         report.results = [_stopped(result, report) for result in report.results]
-        report.results += report.updated.results
-        moved_segments = {m.segment for m in report.updated.movements} & graph.segments.keys()
-        taken_apart = Definitions(graph, compiled.compilation)
-        found = {name: taken_apart.of(name) for name in sorted(moved_segments)}
+        report.results += updated.results
+        names = sorted({m.segment for m in updated.movements} & graph.segments.keys())
+        found = {name: taken_apart.of(name) for name in names}
         write_clauses(session, found, report.as_of, options.refresh)
-        steps = [_step(result) for result in report.results]
-        watched = report.updated.watched
+        watched = updated.watched
         watched.note_sources(graph, report.results, had)
         report.warnings += watched.outside
         approvals = [(t.name, t.guard, t.moved, t.approved) for t in watched.trips if not t.holds]
         record = _record(report, options)
-        journal.record(session, record, steps, set(graph.nodes), stale, approvals)
+        journal.record(session, record, report.results, set(graph.nodes), stale, approvals)
         path = project.target_path / archive.NAME
         journal.keep_project(session, report.run, path, dict(options.variables))
         after = journal.statuses(session)
@@ -381,18 +379,6 @@ def _record(report: Report, options: Options) -> journal.Run:
         dict(options.variables),
         options.now,
         report.git_commit,
-    )
-
-
-def _step(result: Result) -> journal.Step:
-    return journal.Step(
-        result.node,
-        result.kind,
-        result.relation,
-        result.status,
-        result.message,
-        result.rows,
-        result.seconds,
     )
 
 

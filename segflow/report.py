@@ -7,8 +7,7 @@ from typing import Any
 
 from segflow.audiences.deliveries import Delivery
 from segflow.audiences.update import Updated
-from segflow.build.data_tests import TestResult
-from segflow.build.steps import Result
+from segflow.journal import Result, TestResult
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from segflow.audiences.guards import Change, Trip, Watched
 from segflow.audiences.membership import Evaluation, Guarding, Movement
 from segflow.build.materializations import comment
 from segflow.build.plan import Plan
-from segflow.build.steps import Result
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph
 from segflow.compile.lineage import Stale, all_of, roots_of
 from segflow.compile.relations import interval
 from segflow.engines.base import Session
 from segflow.errors import StepError
+from segflow.journal import Result
 from segflow.project.nodes import Audience
 from segflow.project.properties import SegmentGuards
 

@@ -1,31 +1,22 @@
 """Compiled tests in, how many rows are wrong out; a source in, how old its newest row is."""
 
-import contextlib
 import re
-import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from segflow.compile.relations import Relation, literal, timestamp
 from segflow.engines.base import EngineError, Session
 from segflow.errors import StepError
+from segflow.journal import TestResult
 from segflow.project.load import place
 from segflow.project.nodes import DataTest, Source
 from segflow.project.properties import Period
 
 FAILURES_SCHEMA = "test_failures"
-
-
-@dataclass(frozen=True)
-class TestResult:
-    """`status` is `pass`, `warn` or `error`; `failures` counts the rows that are wrong."""
-
-    node: str
-    name: str
-    status: str
-    failures: int
-    message: str = ""
 
 
 # A test and its final SELECT.
@@ -120,30 +111,25 @@ def _hours(age: timedelta) -> str:
     return f"{hours:.0f} h" if hours < 72 else f"{hours / 24:.0f} d"
 
 
-class Failures:
-    """Rows that failed tests, held in files while the transaction around them may be undone."""
+@contextmanager
+def failures_kept(session: Session) -> Iterator[Callable[[DataTest, str], None]]:
+    """Keep rows that fail tests, though the transaction inside may be undone.
 
-    def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._files: dict[str, Path] = {}
+    They end as tables in the schema `test_failures`; of a test that passed, as an empty one.
+    """
+    files: dict[str, Path] = {}
+    with ExitStack() as stack:
 
-    def take(self, session: Session, test: DataTest, sql: str) -> None:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="segflow-")
-        path = Path(self._folder.name) / f"{len(self._files)}.parquet"
-        session.export(sql, path, "parquet")
-        self._files[test.name] = path
+        @cache
+        def folder() -> Path:
+            made = TemporaryDirectory(prefix="segflow-", ignore_cleanup_errors=True)
+            return Path(stack.enter_context(made))
 
-    def store(self, session: Session) -> None:
-        """Keep them as tables in the schema `test_failures`; of a test that passed an empty one."""
-        for name, path in self._files.items():
+        def keep(test: DataTest, sql: str) -> None:
+            files[test.name] = folder() / f"{len(files)}.parquet"
+            session.export(sql, files[test.name], "parquet")
+
+        yield keep
+        for name, path in files.items():
             relation = Relation(FAILURES_SCHEMA, name)
             session.execute(f"create or replace table {relation} as from {literal(str(path))}")
-
-    def __enter__(self) -> "Failures":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._folder is not None:
-            with contextlib.suppress(OSError):
-                self._folder.cleanup()

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
-from segflow.build.data_tests import FAILURES_SCHEMA, TestResult, run_tests
+from segflow.build.data_tests import FAILURES_SCHEMA, run_tests
 from segflow.build.plan import Plan, Step
 from segflow.build.steps import (
     Execution,
-    Result,
     blank_result,
     build_of,
     run_step,
@@ -20,6 +19,7 @@ from segflow.compile.lineage import all_of, roots_of, stale_columns, told
 from segflow.compile.relations import quoted
 from segflow.engines.base import Session
 from segflow.errors import SegflowError
+from segflow.journal import Result, TestResult
 from segflow.project import nodes
 
 # Hears of the plan, then of every step's start and end.

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from segflow.build import materializations as making
-from segflow.build.data_tests import Asked, Failures, TestResult, check_freshness, run_tests
+from segflow.build.data_tests import check_freshness, failures_kept, run_tests
 from segflow.build.materializations import Build
 from segflow.build.plan import Step
 from segflow.build.unit_tests import unit_test_result
@@ -19,31 +20,8 @@ from segflow.compile.parsing import ParsedModel
 from segflow.compile.relations import Relation, at
 from segflow.engines.base import Column, Engine, EngineError, Row, Session
 from segflow.errors import Location, SegflowError, StepError
+from segflow.journal import Result, TestResult
 from segflow.project import nodes
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a step ended: `success`, `warn`, `error`, or `held` because of what it reads.
-
-    `because` are the failed nodes at the root of a hold, or those that a good step's columns stand
-    on. `rows` is None where nobody counted.
-    """
-
-    node: str
-    kind: str
-    name: str
-    relation: str
-    status: str
-    message: str = ""
-    rows: int | None = None
-    seconds: float = 0.0
-    tests: tuple[TestResult, ...] = ()
-    because: tuple[str, ...] = ()
-
-    @property
-    def is_good(self) -> bool:
-        return self.status in ("success", "warn")
 
 
 @dataclass
@@ -270,23 +248,15 @@ def _made(
     """
     tests: list[TestResult] = []
     rows, had = None, execution.filled.get(step.node)
-    with Failures() as failures:
-        try:
-            with session.transaction():
-                rows = make()
-                asked: list[Asked] = [
-                    (test, test_sql(session, execution, test))
-                    for test in execution.data_tests(step)
-                ]
-                for test, sql in asked:
-                    if execution.keeps_failures(test):
-                        failures.take(session, test, sql)
-                tests = run_tests(session, asked)
-                if (had and rows == 0) or any(test.status == "error" for test in tests):
-                    raise _Undone
-        except _Undone:
-            pass
-        failures.store(session)
+    with failures_kept(session) as keep, suppress(_Undone), session.transaction():
+        rows = make()
+        asked = [(test, test_sql(session, execution, test)) for test in execution.data_tests(step)]
+        for test, sql in asked:
+            if execution.keeps_failures(test):
+                keep(test, sql)
+        tests = run_tests(session, asked)
+        if (had and rows == 0) or any(test.status == "error" for test in tests):
+            raise _Undone
     if had and rows == 0:
         said = f"empty, had {had:,} rows" if had > 1 else "empty, had rows"
         return replace(blank, status="error", message=said, rows=0, tests=(*before, *tests))

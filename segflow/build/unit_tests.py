@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from segflow.build.data_tests import TestResult
 from segflow.compile.compiler import scope_of
 from segflow.compile.graph import Graph, reference
 from segflow.compile.relations import Relation, at, literal, quoted
 from segflow.engines.base import Column, EngineError, Session
 from segflow.errors import ProjectError, SegflowError, StepError, did_you_mean
+from segflow.journal import TestResult
 from segflow.project.config import moment
 from segflow.project.load import place
 from segflow.project.nodes import UnitTest

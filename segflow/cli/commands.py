@@ -10,13 +10,13 @@ from pathlib import Path
 from segflow import __version__, artifacts, asking, pipeline, planning
 from segflow.build.plan import Plan, Step
 from segflow.build.runner import Watch
-from segflow.build.steps import Result
 from segflow.cli import answers, matrices, preview
 from segflow.cli.invocation import Invocation, cli, command
 from segflow.cli.output import as_json, emptiness, logged, results_of, table
 from segflow.cli.starter import copy_starter
 from segflow.compile.selection import select, select_with_tests
 from segflow.errors import ProjectError
+from segflow.journal import Result
 from segflow.pipeline import Compiled
 from segflow.project.load import load
 from segflow.report import Options, Report

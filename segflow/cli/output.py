@@ -11,7 +11,7 @@ from segflow import __version__
 from segflow.audiences.guards import Trip
 from segflow.build.plan import Plan, Step
 from segflow.build.runner import Watch
-from segflow.build.steps import Result
+from segflow.journal import Result
 from segflow.report import Report
 
 # Where more is stopped than this, nobody should let it through by one line.

@@ -13,11 +13,10 @@ from rich.text import Text
 from segflow import __version__
 from segflow.audiences.audiences import Built
 from segflow.audiences.policies import COUNTED
-from segflow.build.data_tests import TestResult
 from segflow.build.plan import Plan, Step
 from segflow.build.runner import Watch
-from segflow.build.steps import Result
 from segflow.cli.output import emptiness, some, way, ways_on
+from segflow.journal import Result, TestResult
 from segflow.report import Report
 
 _MARKS = {
