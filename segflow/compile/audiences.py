@@ -1,13 +1,23 @@
 """Personas, goals, purposes, channels, messages, audiences and destinations in, what each of them
 reads in the graph out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph, reference
 from segflow.errors import ProjectError, did_you_mean
 from segflow.project import nodes
 from segflow.project.load import place
 from segflow.project.nodes import GOALS, Node
+
+# What a node names: a kind, a name of that kind, and the key of YAML that says so.
+Named = tuple[str, str, str]
+# Kinds of which a node not only names some, but reads them.
+_READS = {
+    "persona": ("segment",),
+    "channel": ("segment",),
+    "message": ("goal", "purpose", "segment", "channel"),
+    "audience": ("segment", "message", "channel", "purpose"),
+}
 
 
 def connect_audiences(graph: Graph) -> None:
@@ -17,89 +27,133 @@ def connect_audiences(graph: Graph) -> None:
         ProjectError: one of them names what there is not, or asks for what cannot be.
     """
     project = graph.project
-    for group in (
-        project.goals,
-        project.purposes,
-        project.destinations,
-        project.personas,
-        project.channels,
-        project.messages,
-        project.audiences,
-    ):
-        graph.add(group)
-    contacts = graph.find(CONTACTS)
-    tags = {tag for message in project.messages for tag in message.tags}
-    for persona in project.personas:
-        graph.parents[persona.id] = (_segment(graph, persona.segment, persona, ".segment"),)
-    for goal in project.goals:
-        graph.parents[goal.id] = _success(graph, goal)
-    for channel in project.channels:
-        found = [contacts] if contacts else []
-        found += _segments(graph, channel.suppress, channel, ".suppress")
-        found += _segments(graph, channel.suppress_for, channel, ".suppress_for", by_name=True)
-        for segment, goals in channel.suppress_for.items():
-            for index, name in enumerate(goals):
-                _check_goal(graph, name, channel, f".suppress_for.{segment}[{index}]")
-        for index, cap in enumerate(channel.frequency_cap):
-            if cap.goal:
-                _check_goal(graph, cap.goal, channel, f".frequency_cap[{index}].goal")
-            if cap.tag and cap.tag not in tags:
-                raise ProjectError(
-                    f"no message has the tag `{cap.tag}`, so that this cap never counts",
-                    place(channel, f".frequency_cap[{index}].tag"),
-                    did_you_mean(cap.tag, tags),
-                )
-        graph.parents[channel.id] = tuple(dict.fromkeys(found))
-    for gap in project.gaps:
-        _check_goal(graph, gap.goal, gap, "")
-        _named(graph, "channel", gap.channel, project.channels, gap)
-    for message in project.messages:
-        graph.parents[message.id] = _read_by_message(graph, message)
+    graph.add([*project.goals, *project.purposes, *project.destinations, *project.personas])
+    graph.add([*project.channels, *project.messages, *project.audiences])
+    known = {
+        "goal": {**dict.fromkeys(GOALS, ""), **_ids(project.goals)},
+        "purpose": _ids(project.purposes),
+        "channel": _ids(project.channels),
+        "destination": _ids(project.destinations),
+        "segment": {name: segment.id for name, segment in graph.segments.items()},
+        "tag": dict.fromkeys((tag for message in project.messages for tag in message.tags), ""),
+    }
+    reading = [*project.personas, *project.goals, *project.channels, *project.gaps]
+    for node in (*reading, *project.messages, *project.audiences):
+        found = [*_read(graph, node)]
+        for kind, name, key in _named(node):
+            ids = _messages(graph, node) if kind == "message" else known[kind]
+            if name not in ids:
+                raise _unknown(graph, kind, name, ids, node, key)
+            if kind in _READS.get(node.kind, ()):
+                found.append(ids[name])
+        _check(graph, node)
+        if not isinstance(node, nodes.Gap):
+            graph.parents[node.id] = tuple(dict.fromkeys(filter(None, found)))
     _check_order(project.messages)
     for audience in project.audiences:
-        _connect_audience(graph, audience)
+        destination = known["destination"][audience.destination]
+        graph.parents[destination] = (*graph.parents[destination], audience.id)
 
 
-def _success(graph: Graph, goal: nodes.Goal) -> tuple[str, ...]:
-    if goal.success is None:
-        return ()
+def _ids(group: Iterable[Node]) -> dict[str, str]:
+    return {node.name: node.id for node in group}
+
+
+def _read(graph: Graph, node: Node) -> Iterator[str]:
+    """The ids of models that a node reads without naming them, or by `ref`."""
+    contacts, consents = graph.find(CONTACTS), graph.find(CONSENTS)
+    if isinstance(node, nodes.Goal) and node.success:
+        yield _success(graph, node, node.success.model)
+    if isinstance(node, nodes.Channel) and contacts:
+        yield contacts
+    if isinstance(node, nodes.Message | nodes.Audience):
+        if contacts is None:
+            raise ProjectError(
+                f"the {node.kind} `{node.name}` needs a model `{CONTACTS}`, and there is none",
+                place(node),
+            )
+        yield contacts
+        yield from [consents] if consents else []
+    if isinstance(node, nodes.Audience) and node.user_types:
+        yield from (parsed.id for parsed in graph.segments.values())
+        yield from (persona.id for persona in graph.project.personas)
+    if isinstance(node, nodes.Audience) and node.messages == "all":
+        yield from _messages(graph, node).values()
+
+
+def _messages(graph: Graph, node: Node) -> dict[str, str]:
+    """The messages that a node can name: others than itself, those of an audience's channel."""
+    channel = node.channel if isinstance(node, nodes.Audience) else None
+    others = (m for m in graph.project.messages if m is not node)
+    return _ids(m for m in others if channel is None or channel in m.channels)
+
+
+def _success(graph: Graph, goal: nodes.Goal, model: str) -> str:
     at = place(goal, ".success.model")
-    called = reference(goal.success.model)
+    called = reference(model)
     if called is None:
-        message = f"`{goal.success.model}` is no model: write ref('…')"
-        raise ProjectError(message, at)
+        raise ProjectError(f"`{model}` is no model: write ref('…')", at)
     try:
-        return (graph.target(called),)
+        return graph.target(called)
     except ProjectError as error:
         error.location = at
         raise
 
 
-def _read_by_message(graph: Graph, message: nodes.Message) -> tuple[str, ...]:
-    project = graph.project
-    contacts = _contacts(graph, message)
-    _check_goal(graph, message.goal, message, ".goal")
-    purpose = _named(graph, "purpose", message.purpose, project.purposes, message)
-    found = [*contacts, purpose]
-    found += _segments(graph, message.segments, message, ".segment")
-    found += _segments(graph, message.exclude, message, ".exclude")
-    found += [goal.id for goal in project.goals if goal.name == message.goal]
-    for index, name in enumerate(message.channels):
-        found.append(_named(graph, "channel", name, project.channels, message, f"s[{index}]"))
-    if message.after:
-        others = [other.name for other in project.messages if other.name != message.name]
-        if message.after.message not in others:
-            raise _unknown(
-                graph, "message", message.after.message, others, message, ".after.message"
+def _named(node: Node) -> Iterator[Named]:
+    """What a node names."""
+    if isinstance(node, nodes.Persona):
+        yield "segment", node.segment, ".segment"
+    elif isinstance(node, nodes.Channel):
+        yield from _listed("segment", node.suppress, ".suppress")
+        for segment, goals in node.suppress_for.items():
+            yield "segment", segment, f".suppress_for.{segment}"
+            yield from _listed("goal", goals, f".suppress_for.{segment}")
+        for index, cap in enumerate(node.frequency_cap):
+            for kind, name in (("goal", cap.goal), ("tag", cap.tag)):
+                if name:
+                    yield kind, name, f".frequency_cap[{index}].{kind}"
+    elif isinstance(node, nodes.Gap):
+        yield "goal", node.goal, ""
+        yield "channel", node.channel, ".channel"
+    elif isinstance(node, nodes.Message):
+        yield "goal", node.goal, ".goal"
+        yield "purpose", node.purpose, ".purpose"
+        yield from _listed("segment", node.segments, ".segment")
+        yield from _listed("segment", node.exclude, ".exclude")
+        yield from _listed("channel", node.channels, ".channels")
+        if node.after:
+            yield "message", node.after.message, ".after.message"
+    elif isinstance(node, nodes.Audience):
+        yield from [("goal", node.goal, ".goal")] if node.goal else []
+        yield from _listed("segment", node.segments, ".segments")
+        yield from _listed("segment", node.exclude, ".exclude")
+        yield from _listed("message", () if node.messages == "all" else node.messages, ".messages")
+        for kind in ("channel", "purpose", "destination"):
+            yield kind, getattr(node, kind), f".{kind}"
+
+
+def _listed(kind: str, names: Iterable[str], key: str) -> Iterator[Named]:
+    return ((kind, name, f"{key}[{index}]") for index, name in enumerate(names))
+
+
+def _check(graph: Graph, node: Node) -> None:
+    """What one key of a node says against another."""
+    if isinstance(node, nodes.Audience):
+        holds = [node.segments, node.user_types, node.messages]
+        if len([*filter(None, holds)]) != 1:
+            raise ProjectError(
+                f"the audience `{node.name}` has one of `segments`, `user_types: all`, `messages`",
+                place(node),
             )
-    basis = next(p for p in project.purposes if p.name == message.purpose)
-    if basis.is_contract and message.holdout:
-        raise ProjectError(
-            f"`{message.name}` is owed by contract, and nobody can be held out of it",
-            place(message, ".holdout"),
-            "drop `holdout`, or choose another purpose",
-        )
-    return tuple(dict.fromkeys(found))
+    if isinstance(node, nodes.Message) and node.holdout:
+        basis = next(p for p in graph.project.purposes if p.name == node.purpose)
+        if basis.is_contract:
+            raise ProjectError(
+                f"`{node.name}` is owed by contract, and nobody can be held out of it",
+                place(node, ".holdout"),
+                "drop `holdout`, or choose another purpose",
+            )
 
 
 def _check_order(messages: Iterable[nodes.Message]) -> None:
@@ -118,97 +172,18 @@ def _check_order(messages: Iterable[nodes.Message]) -> None:
             )
 
 
-def _contacts(graph: Graph, node: nodes.Message | nodes.Audience) -> list[str]:
-    contacts, consents = graph.find(CONTACTS), graph.find(CONSENTS)
-    if contacts is None:
-        raise ProjectError(
-            f"the {node.kind} `{node.name}` needs a model `{CONTACTS}`, and there is none",
-            place(node),
-        )
-    return [contacts, *([consents] if consents else [])]
-
-
-def _connect_audience(graph: Graph, audience: nodes.Audience) -> None:
-    project = graph.project
-    if audience.goal is not None:
-        _check_goal(graph, audience.goal, audience, ".goal")
-    found = _contacts(graph, audience)
-    if bool(audience.segments) + bool(audience.user_types) + bool(audience.messages) != 1:
-        raise ProjectError(
-            f"the audience `{audience.name}` has one of `segments`, `user_types: all`, `messages`",
-            place(audience),
-        )
-    found += _segments(graph, audience.segments, audience, ".segments")
-    found += _segments(graph, audience.exclude, audience, ".exclude")
-    if audience.user_types:
-        found += [parsed.id for parsed in graph.segments.values()]
-        found += [persona.id for persona in project.personas]
-    if audience.messages:
-        found += _messages_of(graph, audience)
-    found.append(_named(graph, "channel", audience.channel, project.channels, audience))
-    found.append(_named(graph, "purpose", audience.purpose, project.purposes, audience))
-    destination = _named(graph, "destination", audience.destination, project.destinations, audience)
-    graph.parents[audience.id] = tuple(dict.fromkeys(found))
-    graph.parents[destination] = (*graph.parents[destination], audience.id)
-
-
-def _messages_of(graph: Graph, audience: nodes.Audience) -> list[str]:
-    """The ids of the messages whose live ones an audience holds."""
-    sent = [m for m in graph.project.messages if audience.channel in m.channels]
-    if audience.messages == "all":
-        return [message.id for message in sent]
-    found = []
-    for index, name in enumerate(audience.messages):
-        node = next((m for m in sent if m.name == name), None)
-        if node is None:
-            where = f".messages[{index}]"
-            raise _unknown(graph, "message", name, [m.name for m in sent], audience, where)
-        found.append(node.id)
-    return found
-
-
-def _check_goal(graph: Graph, name: str, node: Node, key: str) -> None:
-    goals = {*GOALS, *(goal.name for goal in graph.project.goals)}
-    if name not in goals:
-        raise _unknown(graph, "goal", name, goals, node, key)
-
-
-def _segment(graph: Graph, name: str, node: Node, key: str) -> str:
-    if name in graph.segments:
-        return graph.segments[name].id
-    raise _unknown(graph, "segment", name, graph.segments, node, key)
-
-
-def _segments(
-    graph: Graph, names: Iterable[str], node: Node, key: str, by_name: bool = False
-) -> list[str]:
-    return [
-        _segment(graph, name, node, f"{key}.{name}" if by_name else f"{key}[{i}]")
-        for i, name in enumerate(names)
-    ]
-
-
-def _named(
-    graph: Graph, kind: str, name: str, group: Iterable[Node], node: Node, below: str = ""
-) -> str:
-    for other in group:
-        if other.name == name:
-            return other.id
-    raise _unknown(graph, kind, name, [n.name for n in group], node, f".{kind}{below}")
-
-
 def _unknown(
     graph: Graph, kind: str, name: str, names: Iterable[str], node: Node, key: str
 ) -> ProjectError:
-    where = place(node, key)
-    model = graph.find(name) if kind == "segment" else None
+    where, known = place(node, key), sorted(names)
     if graph.is_disabled("model" if kind == "segment" else kind, name):
         return ProjectError(f"the {kind} `{name}` is disabled", where, "enable it, or name another")
-    if model:
+    if kind == "segment" and graph.find(name):
         says = "a segment is a model that is materialized as one: +materialized: segment"
         return ProjectError(f"`{name}` is not a segment", where, says)
-    known = sorted(names)
     hint = did_you_mean(name, known)
-    if hint is None:
-        hint = f"there is: {', '.join(known[:12])}" if known else f"the project has no {kind} yet"
-    return ProjectError(f"unknown {kind} `{name}`", where, hint)
+    if kind == "tag":
+        message = f"no message has the tag `{name}`, so that this cap never counts"
+        return ProjectError(message, where, hint)
+    otherwise = f"there is: {', '.join(known[:12])}" if known else f"the project has no {kind} yet"
+    return ProjectError(f"unknown {kind} `{name}`", where, hint or otherwise)
