@@ -8,7 +8,7 @@ the others.
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
-from segflow.compile.graph import CONTACTS, Graph
+from segflow.compile.graph import CONTACTS, Graph, reached
 from segflow.project import nodes
 
 
@@ -107,7 +107,7 @@ def _owners(graph: Graph, waits: Waits, chosen: set[str]) -> dict[str, list[str]
             continue
         owner = test.attached if test.attached in parents else parents[0]
         for parent in parents:
-            if _waits_for(waits, parent, owner):
+            if owner in reached([parent], waits):
                 owner = parent
         tests.setdefault(owner, []).append(test.id)
         waits[owner].update(dict.fromkeys(p for p in parents if p != owner))
@@ -129,19 +129,5 @@ def _after_contacts(graph: Graph, waits: Waits) -> None:
     if contacts not in waits:
         return
     for segment in graph.segments.values():
-        if segment.id in waits and not _waits_for(waits, contacts, segment.id):
+        if segment.id in waits and segment.id not in reached([contacts], waits):
             waits[segment.id][contacts] = None
-
-
-def _waits_for(waits: Waits, node: str, other: str) -> bool:
-    """Whether `node` comes after `other`, by whatever detour."""
-    seen: set[str] = set()
-    left = list(waits[node])
-    while left:
-        step = left.pop()
-        if step == other:
-            return True
-        if step not in seen:
-            seen.add(step)
-            left.extend(waits[step])
-    return False

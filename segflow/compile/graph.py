@@ -1,7 +1,7 @@
 """Every node of a project, what each one reads, and an order to build them in."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -148,10 +148,10 @@ class Graph:
         return found
 
     def ancestors(self, node: str) -> set[str]:
-        return _reach(node, self.parents)
+        return reached([node], self.parents) - {node}
 
     def descendants(self, node: str) -> set[str]:
-        return _reach(node, self.children)
+        return reached([node], self.children) - {node}
 
     def _unknown(
         self, kind: str, name: str, names: Iterable[str], otherwise: str | None
@@ -174,12 +174,13 @@ def reference(text: object) -> Reference | None:
     return Reference(match[1], first, second)
 
 
-def _reach(start: str, edges: dict[str, tuple[str, ...]]) -> set[str]:
-    found: set[str] = set()
-    left = list(edges.get(start, ()))
-    while left:
-        node = left.pop()
-        if node not in found:
-            found.add(node)
-            left.extend(edges.get(node, ()))
+def reached(
+    start: Iterable[str], edges: Mapping[str, Iterable[str]], steps: int | None = None
+) -> set[str]:
+    """`start` and what can be reached from there, at most so many steps away."""
+    found = edge = set(start)
+    while edge and steps != 0:
+        edge = {other for node in edge for other in edges.get(node, ())} - found
+        found = found | edge
+        steps = None if steps is None else steps - 1
     return found

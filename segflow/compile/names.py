@@ -23,6 +23,8 @@ from segflow.project.folders import merge
 from segflow.project.load import Project
 from segflow.project.properties import ModelConfig
 
+_NOTHING = object()
+
 
 class Catalog(Protocol):
     """What a template may ask of the database just before its node runs."""
@@ -85,79 +87,86 @@ def digest(value: str | None) -> str:
 
 def names_of(project: Project, library: Library, scope: Scope, facts: Facts) -> Names:
     """Everything the template of one node may name."""
-    asked = _Asked(scope, facts)
-    target = project.target
+    calls, target = _Calls(project, scope, facts), project.target
     own: dict[str, Any] = {
-        **_relations(scope, facts),
+        "ref": calls.ref,
+        "source": calls.source,
         "config": _Config(scope, facts),
-        **_values(project, scope, facts),
+        "var": calls.var,
+        "env_var": calls.env_var,
         "as_of": lambda: AS_OF,
         "this": scope.this,
         "model": {"name": scope.name, "alias": scope.this.identifier, "schema": scope.this.schema},
         "target": {"name": target.name, "type": target.properties.type, "schema": "main"},
         "project_name": project.name,
-        "is_incremental": asked.is_incremental,
-        "run_query": asked.run_query,
+        "is_incremental": calls.is_incremental,
+        "run_query": calls.run_query,
         "exceptions": _Exceptions(scope, facts),
-        "log": _log(scope),
-        "return": _return,
+        "log": calls.log,
+        "return": calls.leave,
         "tojson": json.dumps,
         "fromjson": json.loads,
     }
     # Reading `execute` counts as asking.
-    names = Names(own, library, scope.macros, lambda: asked.catalog("execute") is not None)
-    names["adapter"] = _Adapter(names, asked)
+    names = Names(own, library, scope.macros, lambda: calls.ask("execute") is not None)
+    names["adapter"] = _Adapter(names, calls.ask)
     return names
 
 
-def _relations(scope: Scope, facts: Facts) -> dict[str, Any]:
-    def ref(*args: str, **_: Any) -> Relation:
+class _Calls:
+    """What a template may call; what it asks for is noted."""
+
+    def __init__(self, project: Project, scope: Scope, facts: Facts):
+        self._scope, self._facts, self._environment = scope, facts, project.environment
+        self._variables = {**project.vars, **scope.variables}
+
+    def ask(self, question: str) -> Catalog | None:
+        """What answers a question that only a database can answer."""
+        self._facts.asks.append(question)
+        return self._scope.catalog
+
+    def ref(self, *args: str, **_: Any) -> Relation:
         if len(args) not in (1, 2) or not all(isinstance(arg, str) for arg in args):
             raise ProjectError("`ref` takes the name of a model, or of a package and a model")
         package = args[0] if len(args) == 2 else None
-        facts.refs.append((package, args[-1]))
-        return scope.ref(package, args[-1])
+        self._facts.refs.append((package, args[-1]))
+        return self._scope.ref(package, args[-1])
 
-    def source(*args: str) -> Relation:
+    def source(self, *args: str) -> Relation:
         if len(args) != 2 or not all(isinstance(arg, str) for arg in args):
             raise ProjectError("`source` takes the names of a source and of a table in it")
-        facts.sources.append((args[0], args[1]))
-        return scope.source(*args)
+        self._facts.sources.append((args[0], args[1]))
+        return self._scope.source(*args)
 
-    return {"ref": ref, "source": source}
-
-
-def _values(project: Project, scope: Scope, facts: Facts) -> dict[str, Any]:
-    variables = {**project.vars, **scope.variables}
-    nothing = object()
-
-    def var(name: str, default: Any = nothing) -> Any:
-        found = variables.get(name, default)
-        if found is nothing:
-            raise unknown_var(name, variables, None)
+    def var(self, name: str, default: Any = _NOTHING) -> Any:
+        found = self._variables.get(name, default)
+        if found is _NOTHING:
+            raise unknown_var(name, self._variables, None)
         # A template that appends to a list must not change it for the next one.
         return copy.deepcopy(found)
 
-    def env_var(name: str, default: str | None = None) -> str:
-        found = project.environment.get(name)
-        facts.env[name] = digest(found)
+    def env_var(self, name: str, default: str | None = None) -> str:
+        found = self._environment.get(name)
+        self._facts.env[name] = digest(found)
         if found is None and default is None:
             raise missing_variable(name, None)
         return found if found is not None else str(default)
 
-    return {"var": var, "env_var": env_var}
+    def is_incremental(self) -> bool:
+        if self._scope.is_incremental is None:
+            self._facts.asks.append("is_incremental")
+        return bool(self._scope.is_incremental)
 
+    def run_query(self, sql: Any) -> "Table":
+        catalog = self.ask("run_query")
+        return Table(*catalog.query(str(sql))) if catalog else Table([], [])
 
-def _log(scope: Scope) -> Callable[..., str]:
-    def log(message: Any, info: bool = False) -> str:
-        scope.log(str(message))
+    def log(self, message: Any, info: bool = False) -> str:
+        self._scope.log(str(message))
         return ""
 
-    return log
-
-
-def _return(value: Any = None) -> None:
-    raise MacroReturn(value)
+    def leave(self, value: Any = None) -> None:
+        raise MacroReturn(value)
 
 
 class _Config:
@@ -187,26 +196,6 @@ class _Config:
         return value
 
 
-class _Asked:
-    """The questions that only a database can answer."""
-
-    def __init__(self, scope: Scope, facts: Facts):
-        self._scope, self._facts = scope, facts
-
-    def catalog(self, question: str) -> Catalog | None:
-        self._facts.asks.append(question)
-        return self._scope.catalog
-
-    def is_incremental(self) -> bool:
-        if self._scope.is_incremental is None:
-            self._facts.asks.append("is_incremental")
-        return bool(self._scope.is_incremental)
-
-    def run_query(self, sql: Any) -> "Table":
-        catalog = self.catalog("run_query")
-        return Table(*catalog.query(str(sql))) if catalog else Table([], [])
-
-
 class _Exceptions:
     def __init__(self, scope: Scope, facts: Facts):
         self._scope, self._facts = scope, facts
@@ -224,8 +213,8 @@ class _Exceptions:
 class _Adapter:
     """`adapter.dispatch` picks the macro for this database; the rest looks into the database."""
 
-    def __init__(self, names: Names, asked: _Asked):
-        self._names, self._asked = names, asked
+    def __init__(self, names: Names, ask: Callable[[str], Catalog | None]):
+        self._names, self._ask = names, ask
 
     def dispatch(self, name: str, macro_namespace: str | None = None) -> Any:
         for candidate in (f"duckdb__{name}", f"default__{name}"):
@@ -240,11 +229,11 @@ class _Adapter:
         self, database: str | None = None, schema: str = "", identifier: str = ""
     ) -> Relation | None:
         relation = Relation(schema, identifier)
-        catalog = self._asked.catalog("adapter")
+        catalog = self._ask("adapter")
         return relation if catalog and catalog.relation_type(relation) else None
 
     def get_columns_in_relation(self, relation: Relation) -> list["ColumnOf"]:
-        catalog = self._asked.catalog("adapter")
+        catalog = self._ask("adapter")
         return [ColumnOf(*column) for column in catalog.columns(relation)] if catalog else []
 
     def quote(self, name: str) -> str:

@@ -8,7 +8,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable
 
-from segflow.compile.graph import Graph
+from segflow.compile.graph import Graph, reached
 from segflow.errors import ProjectError, did_you_mean
 from segflow.project import nodes
 
@@ -70,22 +70,11 @@ def _expand(graph: Graph, text: str, must_be: bool) -> set[str]:
         raise ProjectError(
             f"`{text}` selects nothing", hint="as in: +contacts, tag:trial, stg_carts+"
         )
-    start = _match(graph, word["word"], must_be)
-    found = set(start)
-    if word["up"]:
-        found |= _walk(start, graph.parents, word["up"].rstrip("+"))
-    if word["down"]:
-        found |= _walk(start, graph.children, word["down"].lstrip("+"))
-    return found
-
-
-def _walk(start: set[str], edges: dict[str, tuple[str, ...]], steps: str) -> set[str]:
-    found, edge = set(start), set(start)
-    left = int(steps) if steps else len(edges)
-    while edge and left:
-        edge = {other for node in edge for other in edges[node]} - found
-        found |= edge
-        left -= 1
+    found = start = _match(graph, word["word"], must_be)
+    for steps, edges in ((word["up"], graph.parents), (word["down"], graph.children)):
+        if steps:
+            number = steps.strip("+")
+            found = found | reached(start, edges, int(number) if number else None)
     return found
 
 
