@@ -16,7 +16,6 @@ from segflow.compile.compiler import Compilation, fingerprint
 from segflow.compile.graph import Graph
 from segflow.project import nodes
 from segflow.project.load import Project
-from segflow.project.properties import ColumnProperties
 
 
 def write_compiled(graph: Graph, compilation: Compilation) -> None:
@@ -60,8 +59,10 @@ def write_manifest(graph: Graph, compilation: Compilation, generated_at: datetim
         },
         "sources": {s.id: _plain(s) | _relation(graph, s.id) for s in graph.project.sources},
         "unit_tests": {t.id: _plain(t) for t in graph.project.unit_tests if t.id in graph.nodes},
-        "exposures": {a.id: _exposure(graph, a) for a in graph.project.audiences}
-        | {m.id: _message(graph, m) for m in graph.project.messages},
+        "exposures": {
+            node.id: node.said() | _plain(node) | _exposure(graph, node)
+            for node in (*graph.project.audiences, *graph.project.messages)
+        },
         "destinations": {d.id: _plain(d) | {"type": d.type} for d in graph.project.destinations},
         "personas": {p.id: _plain(p) | {"segment": p.segment} for p in graph.project.personas},
         "parent_map": {node: list(graph.parents[node]) for node in graph.order},
@@ -113,7 +114,7 @@ def _node(graph: Graph, node_id: str, compilation: Compilation) -> dict[str, Any
     assert isinstance(node, nodes.Seed | nodes.Model)
     entry |= _relation(graph, node_id)
     entry |= {
-        "columns": {c.name: _column(c) for c in node.columns},
+        "columns": {column.name: column for column in node.columns},
         "fingerprint": fingerprint(graph, compilation, node_id),
         "config": node.config,
     }
@@ -129,36 +130,11 @@ def _node(graph: Graph, node_id: str, compilation: Compilation) -> dict[str, Any
     }
 
 
-def _column(column: ColumnProperties) -> dict[str, Any]:
+def _exposure(graph: Graph, node: nodes.Node) -> dict[str, Any]:
     return {
-        "name": column.name,
-        "data_type": column.data_type,
-        "description": column.description,
-        "meta": {**column.meta, **column.config.meta},
-    }
-
-
-def _exposure(graph: Graph, audience: nodes.Audience) -> dict[str, Any]:
-    return _plain(audience) | {
         "resource_type": "exposure",
-        "type": "audience",
-        "goal": audience.goal,
-        "channel": audience.channel,
-        "purpose": audience.purpose,
-        "destination": audience.destination,
-        "key": audience.key,
-        "fields": dict(audience.fields),
-        "depends_on": {"nodes": list(graph.parents[audience.id])},
-    }
-
-
-def _message(graph: Graph, message: nodes.Message) -> dict[str, Any]:
-    return {
-        **message.said(),
-        **_plain(message),
-        "resource_type": "exposure",
-        "type": "message",
-        "depends_on": {"nodes": list(graph.parents[message.id])},
+        "type": node.kind,
+        "depends_on": {"nodes": list(graph.parents[node.id])},
     }
 
 

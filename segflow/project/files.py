@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -65,15 +66,6 @@ def readable(root: Path, text: str) -> str:
     return "'" + path.replace("'", "''") + "'"
 
 
-class Csv(Struct, frozen=True):
-    """The header of a seed, and what is wrong at which line, None where nothing is."""
-
-    header: tuple[str, ...] = ()
-    message: str | None = None
-    line: int = 1
-    hint: str | None = None
-
-
 def read_header(path: Path, delimiter: str, cache: Cache) -> tuple[tuple[str, ...], str]:
     """The names of a seed's columns, and a digest of all it holds.
 
@@ -84,13 +76,11 @@ def read_header(path: Path, delimiter: str, cache: Cache) -> tuple[tuple[str, ..
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "blake2b").digest()
-    found = cache.get(["seed", digest, delimiter], Csv, lambda: _look_through(path, delimiter))
-    if found.message:
-        raise ProjectError(found.message, Location(path, found.line), found.hint)
-    return found.header, digest.hex()
+    make = partial(_look_through, path, delimiter)
+    return cache.get(["seed", digest, delimiter], tuple[str, ...], make), digest.hex()
 
 
-def _look_through(path: Path, delimiter: str) -> Csv:
+def _look_through(path: Path, delimiter: str) -> tuple[str, ...]:
     csv.field_size_limit(sys.maxsize)
     line = 1
     try:
@@ -99,7 +89,7 @@ def _look_through(path: Path, delimiter: str) -> Csv:
             header = tuple(cell.strip() for cell in next(reader, ()))
             message = _wrong_header(header)
             if message:
-                return Csv(message=message)
+                raise ProjectError(message, Location(path, 1))
             line = reader.line_num + 1
             for row in reader:
                 if row and len(row) != len(header):
@@ -108,15 +98,15 @@ def _look_through(path: Path, delimiter: str) -> Csv:
                     hint = f"every column has a cell, an empty one too: a{delimiter}{delimiter}c"
                     if len(row) > len(header):
                         hint = f"put a cell that holds a `{delimiter}` in double quotes"
-                    return Csv(message=message, line=line, hint=hint)
+                    raise ProjectError(message, Location(path, line), hint)
                 line = reader.line_num + 1
+            return header
     except csv.Error as error:
-        return Csv(message=f"broken CSV: {error}", line=line)
+        raise ProjectError(f"broken CSV: {error}", Location(path, line)) from None
     except UnicodeDecodeError:
         # Reading it whole says at which line.
         documents.read(path)
         raise
-    return Csv(header)
 
 
 def _wrong_header(header: tuple[str, ...]) -> str | None:
