@@ -63,11 +63,6 @@ def compile_loaded(project: Project) -> Compiled:
     compilation.warnings += found.warnings
     compilation.notes += found.notes
     deliveries.check_destinations(project)
-    if project.messages:
-        # Only payloads are read with Jinja where every template is in the cache.
-        from segflow.compile.payloads import check_columns
-
-        check_columns(graph, compilation)
     return Compiled(project, graph, compilation)
 
 

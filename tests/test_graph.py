@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from segflow.compile.compiler import Compilation, compile_graph
+from segflow.compile.compiler import Compilation, compile_graph, known_columns
 from segflow.compile.connecting import build_graph
 from segflow.compile.graph import Graph, Reference, reference
 from segflow.compile.relations import TYPES, Relation, quoted
@@ -120,7 +120,7 @@ def test_ephemeral_models_stand_inside_of_what_reads_them(project: MakeProject) 
         "select * from (\nselect contact_id as person from lifecycle.contacts\n) as light\n"
         ") as lighter"
     )
-    assert compilation.columns()["model.demo.by_macro"] == (
+    assert known_columns(graph, compilation)["model.demo.by_macro"] == (
         "contact_id",
         "email",
         "stage",

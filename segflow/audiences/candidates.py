@@ -13,6 +13,7 @@ from segflow.audiences.people import CLOCK, CLOCKS, People, of_contact
 from segflow.audiences.permission import OWED, suppressing
 from segflow.audiences.policies import POLICIES, Question, counts
 from segflow.build.materializations import members_table
+from segflow.compile.checks import VARIANT
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph
 from segflow.compile.lineage import Stale, roots_of
 from segflow.compile.outlines import ROWS
@@ -263,7 +264,7 @@ class Candidates:
     def payload(self, message: Message, tables: Tables) -> dict[str, str]:
         """SQL of each text of a message's payload, null where a value is missing."""
         # Only payloads are read with Jinja where every template is in the cache.
-        from segflow.compile.payloads import VARIANT, to_sql
+        from segflow.compile.payloads import to_sql
 
         def value_of(column: str) -> str:
             is_variant = column == VARIANT and message.variants

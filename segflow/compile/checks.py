@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph, reference
 from segflow.compile.library import find_line
@@ -25,6 +26,8 @@ BUILT_IN_TABLES = {
 }
 # What a statement of consent says.
 _STATEMENT = ("contact_id", "channel", "purpose", "is_granted")
+# What a payload may name beside columns.
+VARIANT = "variant"
 # What `segments.user_types` has, for an audience that gives the user type of every contact.
 _USER_TYPE = ("contact_id", "stage", "persona", "segments", "next_message")
 # What `segments.next_message` has, for an audience that gives the live messages of a channel.
@@ -62,9 +65,15 @@ def check_columns(graph: Graph, known: Known) -> Iterator[str]:
         wanted += [(".reachable", channel.reachable)] if channel.reachable else []
         _check(graph, contacts, wanted, channel, known)
         _check_is_reachable(graph, channel)
+    for goal in graph.project.goals:
+        called = reference(goal.success.model) if goal.success else None
+        if called:
+            wanted = [(".success.model", name) for name in ("contact_id", "happened_at")]
+            _check(graph, graph.target(called), wanted, goal, known)
     for message in graph.project.messages:
         wanted = [(".max_per_account", "account_id")] if message.max_per_account else []
         _check(graph, contacts, wanted, message, known)
+        _check_message(graph, message, known)
 
 
 def _check_is_reachable(graph: Graph, channel: nodes.Channel) -> None:
@@ -191,6 +200,37 @@ def payload_columns(graph: Graph, audience: nodes.Audience) -> set[str]:
     messages = [graph.nodes[parent] for parent in graph.parents[audience.id]]
     found = [m.payload for m in messages if isinstance(m, nodes.Message)]
     return {f"payload.{key}".lower() for payload in found for key in payload}
+
+
+def _check_message(graph: Graph, message: nodes.Message, known: Known) -> None:
+    """The columns that payloads and `best_by` name, where all are known that there may be."""
+    tables = [known.get(str(graph.find(CONTACTS)))]
+    tables += [known.get(graph.segments[name].id) for name in message.segments]
+    columns = {name for table in tables for name in table or ()}
+    asked = [(f".payload.{key}", text) for key, text in message.payload.items()]
+    if message.limit and message.limit.best_by:
+        asked.append((".limit.best_by", f"{{{{ {message.limit.best_by} }}}}"))
+    for key, text in asked:
+        try:
+            named = graph.project.cache.get(["payload", text], list[str], partial(_named_by, text))
+        except ProjectError as error:
+            error.location = place(message, key)
+            raise
+        for column in named:
+            is_known = None in tables or column.lower() in columns
+            if not is_known and not (column == VARIANT and message.variants):
+                raise ProjectError(
+                    f"neither its segments nor `{CONTACTS}` have a column `{column}`",
+                    place(message, key),
+                    did_you_mean(column, columns),
+                )
+
+
+def _named_by(template: str) -> list[str]:
+    # Only payloads that are new are read with Jinja.
+    from segflow.compile.payloads import columns_of
+
+    return columns_of(template)
 
 
 def _check_audience(graph: Graph, audience: nodes.Audience, known: Known) -> None:

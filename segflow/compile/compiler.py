@@ -44,9 +44,6 @@ class Compilation(Struct):
     notes: list[str] = []
     fingerprints: dict[str, str] = {}
 
-    def columns(self) -> dict[str, Columns | None]:
-        return {node: compiled.outline.columns for node, compiled in self.models.items()}
-
 
 def compile_graph(graph: Graph) -> Compilation:
     """Render and check every model and test.
@@ -56,7 +53,7 @@ def compile_graph(graph: Graph) -> Compilation:
             column that is not there.
     """
     compilation = Compilation(warnings=list(graph.project.warnings))
-    known = _headers(graph)
+    known = known_columns(graph, compilation)
     for node in graph.order:
         if node in graph.models:
             compiled = _compile_model(graph, known, graph.models[node])
@@ -77,15 +74,17 @@ def recompiled(graph: Graph, compilation: Compilation, node: str) -> Compilation
     Raises:
         ProjectError: as `compile_graph`, of this model.
     """
-    known = _headers(graph) | compilation.columns()
+    known = known_columns(graph, compilation)
     compiled = _compile_model(graph, known, graph.models[node])
     changed = Compilation({**compilation.models, node: compiled}, compilation.tests)
     _report(graph, graph.models[node], compiled, changed)
     return changed
 
 
-def _headers(graph: Graph) -> dict[str, Columns | None]:
-    return {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
+def known_columns(graph: Graph, compilation: Compilation) -> dict[str, Columns | None]:
+    """Columns of seeds, and of the models that are compiled; None where they cannot be known."""
+    seeds = {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
+    return seeds | {node: found.outline.columns for node, found in compilation.models.items()}
 
 
 # ── fingerprints ─────────────────────────────────────────────────────────────────────────────

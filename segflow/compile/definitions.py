@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from segflow.compile.compiler import Compilation, fingerprint
+from segflow.compile.compiler import Compilation, fingerprint, known_columns
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.names import digest
-from segflow.compile.outlines import Columns, lowered
+from segflow.compile.outlines import Columns
 
 if TYPE_CHECKING:
     from segflow.compile.clauses import Folder
@@ -79,7 +79,6 @@ class Definition(Struct, frozen=True):
     source: str
     key: str
     clauses: tuple[Clause, ...]
-    env: dict[str, str] = {}
 
     @property
     def is_joined(self) -> bool:
@@ -106,7 +105,6 @@ class Derivation(Struct, frozen=True):
     arms: tuple[Arm, ...] = ()
     sql: str = ""
     model: str = ""
-    env: dict[str, str] = {}
 
 
 def questions(clauses: Iterable[Clause]) -> Iterator[str]:
@@ -126,10 +124,9 @@ class Definitions:
     """What the segments of a compiled project come down to, the clock still a placeholder."""
 
     def __init__(self, graph: Graph, compilation: Compilation):
-        self._graph, self._compilation = graph, compilation
+        self._graph, self._compilation, self._cache = graph, compilation, graph.project.cache
         self._sqls = {node: compiled.sql for node, compiled in compilation.models.items()}
-        self._columns = compilation.columns()
-        self._columns |= {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
+        self._columns = known_columns(graph, compilation)
 
     def of(self, segment: str) -> Definition:
         """The definition of a segment, by its name."""
@@ -141,7 +138,7 @@ class Definitions:
 
             return clauses.taken_apart(self._folder, node)
 
-        return self._graph.parser.keep(["definition", *self._parts(node)], Definition, make)
+        return self._cache.get(["definition", *self._parts(node)], Definition, make)
 
     def fingerprint(self, segment: str) -> str:
         """What changes with the definition of a segment, or with what it reads."""
@@ -156,7 +153,9 @@ class Definitions:
 
             return derivations.derived(self._folder, node, column)
 
-        return self._graph.parser.keep(["behind", column, *self._parts(node)], Derivation, make)
+        return self._graph.project.cache.get(
+            ["behind", column, *self._parts(node)], Derivation, make
+        )
 
     def _parts(self, node: str) -> list[Any]:
         """All that what is known of a node follows from."""

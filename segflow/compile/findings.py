@@ -20,7 +20,6 @@ class Findings(Struct, frozen=True):
 
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    env: dict[str, str] = {}
 
 
 def find(graph: Graph, compilation: Compilation) -> Findings:
@@ -53,7 +52,7 @@ def find(graph: Graph, compilation: Compilation) -> Findings:
             (*alone, *filter(None, (w for w, _ in pairs))), tuple(n for _, n in pairs if n)
         )
 
-    return graph.parser.keep(parts, Findings, make)
+    return graph.project.cache.get(parts, Findings, make)
 
 
 def _alone(

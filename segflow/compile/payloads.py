@@ -9,66 +9,14 @@ from collections.abc import Callable, Iterator
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
-from segflow.compile.compiler import Compilation
-from segflow.compile.graph import CONTACTS, Graph, reference
-from segflow.compile.outlines import lowered
 from segflow.compile.relations import literal
-from segflow.errors import ProjectError, did_you_mean
-from segflow.project.load import place
+from segflow.errors import ProjectError
 
 _FILTERS = ("default", "round", "upper", "lower")
 _JINJA = Environment()
 
-# What a payload may name beside columns.
-VARIANT = "variant"
-
 # What stands for a column in SQL.
 ValueOf = Callable[[str], str]
-
-
-def check_columns(graph: Graph, compilation: Compilation) -> None:
-    """Look for the columns that messages name, as far as it is known what there is.
-
-    Raises:
-        ProjectError: a payload or `best_by` names a column that there is not, or a payload is more
-            than text with columns in it.
-    """
-    for goal in graph.project.goals:
-        called = reference(goal.success.model) if goal.success else None
-        node = graph.target(called) if called else None
-        seeds = {seed.id: tuple(map(lowered, seed.header)) for seed in graph.project.seeds}
-        outline = (seeds | compilation.columns()).get(str(node))
-        for column in ("contact_id", "happened_at"):
-            if outline and column not in outline:
-                raise ProjectError(
-                    f"`{graph.nodes[str(node)].name}` has no column `{column}`, which an event has",
-                    place(goal, ".success.model"),
-                    did_you_mean(column, outline),
-                )
-    for message in graph.project.messages:
-        tables = [str(graph.find(CONTACTS)), *(graph.segments[n].id for n in message.segments)]
-        outlines = [compilation.models[t].outline.columns for t in tables if t in graph.models]
-        known = {name.lower() for columns in outlines for name in columns or ()}
-        is_known = len(outlines) == len(tables) and all(outlines)
-        asked = [(f".payload.{key}", text) for key, text in message.payload.items()]
-        if message.limit and message.limit.best_by:
-            asked.append((".limit.best_by", f"{{{{ {message.limit.best_by} }}}}"))
-        for below, text in asked:
-            where = place(message, below)
-            try:
-                columns = columns_of(text)
-            except ProjectError as error:
-                error.location = where
-                raise
-            for column in columns:
-                if column == VARIANT and message.variants:
-                    continue
-                if is_known and column.lower() not in known:
-                    raise ProjectError(
-                        f"neither its segments nor `{CONTACTS}` have a column `{column}`",
-                        where,
-                        did_you_mean(column, known),
-                    )
 
 
 def columns_of(template: str) -> list[str]:

@@ -4,12 +4,12 @@ Packages outside the project's folder are in it too, as they lie to each other. 
 name are not: they are read where they lie today.
 """
 
-import hashlib
 import io
 import os
 import zipfile
 from pathlib import Path
 
+from segflow.project.cache import state_of
 from segflow.project.load import Project
 
 NAME = "project.zip"
@@ -21,7 +21,7 @@ _THEN = (1980, 1, 1, 0, 0, 0)
 
 def pack(project: Project, path: Path) -> None:
     """Write the archive of a project, unless the one there is of these very files."""
-    state = _state(project.files)
+    state = state_of(project.files).encode()
     if path.exists() and _comment(path) == state:
         return
     base = Path(os.path.commonpath([package.root for package in project.packages]))
@@ -48,12 +48,6 @@ def contents(archive: bytes) -> dict[str, int]:
     """The files of an archive by name, each with a checksum of what is in it."""
     with zipfile.ZipFile(io.BytesIO(archive)) as packed:
         return {info.filename: info.CRC for info in packed.infolist()}
-
-
-def _state(files: list[Path]) -> bytes:
-    """Changes when a file does, comes or goes; a look at each of them is enough."""
-    states = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(files)]
-    return hashlib.blake2b(repr(states).encode(), digest_size=16).hexdigest().encode()
 
 
 def _comment(path: Path) -> bytes:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,5 +67,10 @@ def _code_state() -> str:
         # Asking for the version would load more than all the rest of an unchanged project.
         spec = find_spec(name)
         files += [Path(spec.origin)] if spec and spec.origin else []
+    return state_of(files)
+
+
+def state_of(files: Iterable[Path]) -> str:
+    """Changes when a file does, comes or goes; a look at each of them is enough."""
     states = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(files)]
     return _digest(repr(states).encode()).hex()

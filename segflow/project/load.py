@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from msgspec import structs
 
 from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import documents
-from segflow.project.cache import Cache
+from segflow.project.cache import Cache, state_of
 from segflow.project.config import (
     FILE_NAME,
     Environment,
@@ -23,7 +24,7 @@ from segflow.project.config import (
 )
 from segflow.project.folders import Folders
 from segflow.project.nodes import Node, Purpose
-from segflow.project.reader import Contents, Reader
+from segflow.project.reader import SAID, Contents, Reader
 
 _VAR = re.compile(r"\bvar\(\s*(?:['\"]([^'\"]+)['\"]|(?=[A-Za-z_]))")
 _WITH_VARS = (".sql", ".yml", ".yaml")
@@ -153,36 +154,23 @@ def _add_purposes(project: Project) -> None:
 
 def _check_names(project: Project) -> None:
     """Names are unique: over all packages for what SQL refers to, within a kind for the rest."""
-    groups: tuple[Iterable[Node], ...] = (
-        [*project.models, *project.seeds],
-        project.sources,
-        project.unit_tests,
-        project.personas,
-        project.goals,
-        project.purposes,
-        project.channels,
-        project.messages,
-        project.audiences,
-        project.destinations,
-    )
     for node in (*project.messages, *project.audiences, *project.destinations):
         if not re.fullmatch(r"\w[\w-]*", node.name):
             raise ProjectError(
                 f"`{node.name}` is no name for a file: letters, digits, _ and - only", place(node)
             )
-    for group in groups:
-        seen: dict[str, Node] = {}
-        for node in group:
-            if node.name in seen:
-                other = seen[node.name]
-                where = place(node)
-                kinds = sorted({f"{one.kind.replace('_', ' ')}s" for one in (node, other)})
-                raise ProjectError(
-                    f"two {' and '.join(kinds)} are named `{node.name}`, also {place(other)}",
-                    Location(where.path, where.line or 1),
-                    "rename one, or disable one with `enabled: false`",
-                )
-            seen[node.name] = node
+    seen: dict[tuple[str, str], Node] = {}
+    kinds = ("sources", *SAID, "destinations")
+    for node in chain(project.models, project.seeds, *(getattr(project, kind) for kind in kinds)):
+        other = seen.setdefault(("model" if node.kind == "seed" else node.kind, node.name), node)
+        if other is not node:
+            where = place(node)
+            both = sorted({f"{one.kind.replace('_', ' ')}s" for one in (node, other)})
+            raise ProjectError(
+                f"two {' and '.join(both)} are named `{node.name}`, also {place(other)}",
+                Location(where.path, where.line or 1),
+                "rename one, or disable one with `enabled: false`",
+            )
 
 
 def _check_vars(project: Project, typed: Mapping[str, Any]) -> None:
@@ -204,13 +192,12 @@ def _check_vars(project: Project, typed: Mapping[str, Any]) -> None:
 
 def _asked_vars(project: Project) -> set[str]:
     """The vars that files ask for; a name that only rendering would tell is empty."""
-    paths = [path for path in sorted(project.files) if path.suffix in _WITH_VARS]
-    states = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+    paths = [path for path in project.files if path.suffix in _WITH_VARS]
 
     def make() -> set[str]:
         return {name for path in paths for name in _VAR.findall(documents.read(path))}
 
-    return project.cache.get(["asked vars", states], set[str], make)
+    return project.cache.get(["asked vars", state_of(paths)], set[str], make)
 
 
 def place(node: Node, key: str | None = None) -> Location:

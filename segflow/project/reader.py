@@ -23,7 +23,7 @@ from segflow.project.nodes import Node, Origin, Properties, Said, tag_tuple
 # What YAML describes and a file holds: the file's ending.
 _IN_FILES = {"models": ".sql", "seeds": ".csv", "data_tests": ".sql"}
 # What YAML says all of.
-_SAID = ("unit_tests", "personas", "goals", "purposes", "channels", "messages", "audiences")
+SAID = ("unit_tests", "personas", "goals", "purposes", "channels", "messages", "audiences")
 # Keys of a config that may also stand beside it.
 _BESIDE = ("meta", "guards", "tags", "loaded_at_field", "freshness")
 
@@ -116,7 +116,7 @@ class Reader:
             self._source(said, file, origin)
         for said, origin in entries("allow_empty"):
             self._gap(said, file, origin)
-        for kind in _SAID:
+        for kind in SAID:
             for said, origin in entries(kind):
                 self._said(kind, said, file, origin)
         if read.holdout:
