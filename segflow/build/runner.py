@@ -1,8 +1,9 @@
 """A `Plan` in, one `Result` per step out, in threads; a failure stays where it is."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from graphlib import TopologicalSorter
 
 from segflow.build.data_tests import FAILURES_SCHEMA, run_tests
 from segflow.build.plan import Plan, Step
@@ -32,35 +33,33 @@ def run_plan(plan: Plan, execution: Execution, threads: int, watch: Watch) -> li
     The results come in the order of the plan, whatever finished first.
     """
     _prepare(plan, execution)
-    results: dict[str, Result] = {}
-    left = {step.node: step for step in plan.steps}
-    running: dict[Future[Result], Step] = {}
+    steps, results = {step.node: step for step in plan.steps}, dict[str, Result]()
+    order = TopologicalSorter({step.node: (*step.needs, *step.follows) for step in plan.steps})
+    order.prepare()
+    running: set[Future[Result]] = set()
+
+    def end(result: Result) -> None:
+        results[result.node] = result
+        watch(result)
+        order.done(result.node)
+
     with ThreadPoolExecutor(threads) as pool:
-        while left or running:
-            for step in _ready(left, running.values(), threads):
-                del left[step.node]
+        ready: list[str] = []
+        while order.is_active():
+            while (ready := [*ready, *order.get_ready()]) and len(running) < threads:
+                step = steps[ready.pop(0)]
                 roots = _roots(step, execution)
                 if roots:
-                    results[step.node] = _held(execution.graph, step, roots)
                     execution.stale[step.node] = all_of(*roots)
-                    watch(results[step.node])
+                    end(_held(execution.graph, step, roots))
                 else:
                     watch(step)
-                    running[pool.submit(run_step, step, execution)] = step
+                    running.add(pool.submit(run_step, step, execution))
             done, _ = wait(running, return_when=FIRST_COMPLETED)
+            running -= done
             for future in done:
-                step = running.pop(future)
-                results[step.node] = _standing(future.result(), execution)
-                watch(results[step.node])
+                end(_standing(future.result(), execution))
     return [results[step.node] for step in plan.steps]
-
-
-def _ready(left: dict[str, Step], running: Iterable[Step], threads: int) -> list[Step]:
-    """Steps that wait for nothing, as many as there are idle threads."""
-    busy = {step.node for step in running}
-    pending = left.keys() | busy
-    free = [s for s in left.values() if not pending.intersection((*s.needs, *s.follows))]
-    return free[: max(threads - len(busy), 0)]
 
 
 def _roots(step: Step, execution: Execution) -> tuple[str, ...]:

@@ -93,11 +93,7 @@ class Graph:
         return self._by_name.get((package, name))
 
     def target(self, reference: Reference) -> str:
-        """The id of the node that a reference means.
-
-        Raises:
-            ProjectError: there is none.
-        """
+        """The id of the node that a reference means; raises ProjectError where there is none."""
         _, first, second = reference
         if reference.call == "source":
             name = f"{first}.{second}"

@@ -133,11 +133,7 @@ def decode(value: Any, shape: type[T], path: Path, at: str = "$") -> T:
 
 
 def convert(value: Any, shape: type[T]) -> T:
-    """`value` as `shape`.
-
-    Raises:
-        Mismatch: it has keys or values that `shape` cannot have.
-    """
+    """`value` as `shape`; raises Mismatch where it has keys or values that `shape` cannot have."""
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
