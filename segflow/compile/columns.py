@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from sqlglot import exp
 
 from segflow.compile.outlines import Columns, Problem, lowered
-from segflow.compile.rows import ALL_ROWS, with_rows
 from segflow.compile.shapes import (
+    ALL_ROWS,
     NO_TABLE,
     NOTHING,
     UNNAMED,
@@ -26,6 +26,7 @@ from segflow.compile.shapes import (
     table,
     union,
     united,
+    with_rows,
 )
 from segflow.errors import did_you_mean
 

@@ -18,25 +18,8 @@ from segflow.compile.shapes import Shape, union
 # What the parser thinks of a statement is said here, once and at its place.
 logging.getLogger("sqlglot").disabled = True
 
-# Calls by the name that DuckDB knows, where the parser keeps only what they mean.
-_NAMES: dict[type[exp.Expr], str] = {
-    exp.AnyValue: "any_value",
-    exp.ArgMax: "arg_max",
-    exp.ArgMin: "arg_min",
-    exp.CurrentDate: "current_date",
-    exp.CurrentDatetime: "current_datetime",
-    exp.CurrentTime: "current_time",
-    exp.CurrentTimestamp: "current_timestamp",
-    exp.First: "first",
-    exp.Last: "last",
-    exp.Localtime: "localtime",
-    exp.Localtimestamp: "localtimestamp",
-    exp.Mode: "mode",
-    exp.Rand: "random",
-    exp.RowNumber: "row_number",
-    exp.TableSample: "sample",
-    exp.Uuid: "uuid",
-}
+# What the parser names otherwise than DuckDB does.
+_NAMES: dict[type[exp.Expr], str] = {exp.Rand: "random", exp.TableSample: "sample"}
 _CLOCKS = {
     *("ago", "current_date", "current_datetime", "current_localtime", "current_localtimestamp"),
     *("current_time", "current_timestamp", "get_current_time", "get_current_timestamp", "now"),
@@ -149,6 +132,8 @@ def _calls(query: exp.Expr, sql: str) -> tuple[list[Problem], list[Problem]]:
             clocks.append(_clock(name, node, sql))
         elif kind in _NAMES:
             name = _NAMES[kind]
+        elif isinstance(node, exp.Func):
+            name = str(node.sql_name()).lower()
         else:
             continue
         if name in _CLOCKS:
