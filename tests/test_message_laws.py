@@ -20,7 +20,8 @@ from segflow.engines.base import Session
 from segflow.engines.duckdb import DuckDB, DuckDBSettings
 from segflow.pipeline import compile_project
 from segflow.project.config import Environment
-from segflow.project.nodes import FrequencyCap, Holdout, Message, tag_tuple
+from segflow.project.nodes import FrequencyCap, Holdout, Message
+from segflow.project.properties import NodeConfig
 from segflow.report import Options
 from tests.conftest import SEGFLOW_YML, Project
 from tests.outreach import FILES, members, message, messages
@@ -125,8 +126,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def node(**said: Any) -> Message:
     found = msgspec.convert(message(**said), Message)
-    tags = tag_tuple(found.own_tags)
-    return msgspec.structs.replace(found, package="demo", path="m.yml", tags=tags)
+    config = NodeConfig(tags=found.said_tags)
+    return msgspec.structs.replace(found, package="demo", path="m.yml", config=config)
 
 
 def maybe(values: list[Any]) -> st.SearchStrategy[Any]:

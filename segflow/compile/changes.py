@@ -131,7 +131,11 @@ def _said_otherwise(old: Graph, new: Graph) -> dict[str, str]:
         if before is None:
             found[node.id] = f"new {node.kind}: `{node.name}`"
             continue
-        was, now = ({**each.said(), "tags": each.tags} for each in (before, node))
+        # Folders may say of these, too.
+        was, now = (
+            {**n.said(), "tags": n.tags, "guards": getattr(n, "guards", None)}
+            for n in (before, node)
+        )
         keys = [
             f"{key} {_short(was[key])} → {_short(now[key])}"
             for key in now

@@ -132,7 +132,6 @@ def scope_of(
         ref=graph.ref,
         source=graph.source,
         this=model.relation,
-        config={**model.model.config, **model.facts.config},
         catalog=catalog,
     )
     return replace(scope, **changes)

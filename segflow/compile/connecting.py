@@ -155,8 +155,7 @@ def _connect_test(graph: Graph, test: nodes.DataTest) -> nodes.DataTest | None:
 def _with_own_config(test: nodes.DataTest, said: dict[str, Any]) -> nodes.DataTest:
     """A singular test with what `config(…)` in its file says."""
     config = documents.convert(merge(msgspec.to_builtins(test.config), said), DataTestConfig)
-    tags = nodes.tag_tuple(config.tags)
-    return replace(test, config=config, tags=tags, meta=config.meta)
+    return replace(test, config=config)
 
 
 def said_at(test: nodes.DataTest, key: str) -> Location:

@@ -16,7 +16,7 @@ from segflow.compile.library import Library, Marks, find_line
 from segflow.compile.names import Facts, Scope, digest, names_of
 from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, SegflowError
-from segflow.project import documents, nodes
+from segflow.project import documents
 from segflow.project.folders import merge
 from segflow.project.load import Project
 from segflow.project.nodes import DataTest, Model
@@ -96,10 +96,9 @@ class Parser:
             ProjectError: its template is broken, or asks for a config that there is not.
         """
         facts = self.facts(nothing_behind(model))
-        config = documents.convert(merge(model.config, facts.config), ModelConfig)
-        tags = nodes.tag_tuple(config.tags)
-        if tags != model.tags or config.meta != model.meta:
-            model = replace(model, tags=tags, meta=config.meta)
+        if facts.config:
+            model = replace(model, config=merge(model.config, facts.config))
+        config = documents.convert(model.config, ModelConfig)
         relation = Relation(config.schema or "main", config.alias or model.name)
         return ParsedModel(model, config, facts, relation)
 

@@ -1,6 +1,7 @@
 """The nodes of a project. Those that YAML says all of are the shapes of their YAML, too."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -54,20 +55,31 @@ class Origin(Struct, frozen=True):
 
 
 # What a node has that nobody says: names that no key in YAML has.
-_UNSAID = {name: f"({name})" for name in ("package", "path", "origin", "tags")}
+_UNSAID = {name: f"({name})" for name in ("package", "path", "origin")}
 
 
 class Node(Shape, frozen=True, kw_only=True, rename=_UNSAID):
-    """What every node has. `path` is relative to the root of its `package`."""
+    """What every node has. `path` is relative to the root of its `package`.
+
+    `config` is what the node itself and its folders say.
+    """
 
     kind: ClassVar[str] = ""
     name: str
     package: str = ""
     path: str = ""
     origin: Origin | None = None
-    tags: tuple[str, ...] = ()
     description: str = ""
-    meta: dict[str, Any] = {}
+    config: Any = NodeConfig()
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tag_tuple(self.config.tags)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.config.meta
+        return found
 
     @property
     def id(self) -> str:
@@ -76,8 +88,7 @@ class Node(Shape, frozen=True, kw_only=True, rename=_UNSAID):
 
     def said(self) -> dict[str, Any]:
         """What it says by the keys of its YAML; what is only known of it left out."""
-        fields = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
-        return {key: getattr(self, name) for key, name in fields if not key.startswith("(")}
+        return {key: value for key, value in by_key(self).items() if not key.startswith("(")}
 
 
 # ── read from files, or declared with tests ───────────────────────────────────────────────────
@@ -91,6 +102,14 @@ class Model(Node, frozen=True, kw_only=True):
     text: str
     config: dict[str, Any] = {}
     columns: tuple[ColumnProperties, ...] = ()
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tag_tuple(self.config.get("tags", ()))
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return dict(self.config.get("meta", {}))
 
 
 class Seed(Node, frozen=True, kw_only=True):
@@ -164,8 +183,9 @@ class MacroFile(Struct, frozen=True):
 
 
 class Said(Node, frozen=True, kw_only=True):
-    """A node that has no file of its own; `config` is at last that of its folders, too."""
+    """A node that has no file of its own."""
 
+    said_meta: dict[str, Any] = field(name="meta", default_factory=dict)
     config: NodeConfig = NodeConfig()
 
 
@@ -298,7 +318,7 @@ class Message(Said, frozen=True, kw_only=True):
     share_held_out: str = field(name="holdout", default="0%")
     variants: tuple[Variant, ...] = ()
     values: dict[str, str | int | float | bool] = field(name="payload", default_factory=dict)
-    own_tags: str | list[str] = field(name="tags", default_factory=list)
+    said_tags: str | list[str] = field(name="tags", default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("cooldown", "goal_cooldown", "lasts"):
@@ -371,8 +391,12 @@ class Audience(Said, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
     user_types: Literal["all"] | None = None
     messages: Literal["all"] | tuple[str, ...] = ()
-    guards: Guards = Guards()
+    said_guards: Guards = field(name="guards", default_factory=Guards)
     config: AudienceConfig = AudienceConfig()
+
+    @property
+    def guards(self) -> Guards:
+        return self.config.guards
 
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
@@ -382,10 +406,15 @@ class Audience(Said, frozen=True, kw_only=True):
         )
 
 
-def tag_tuple(*tags: str | list[str]) -> tuple[str, ...]:
-    """Tags of several layers as one: in order, each once."""
-    flat = [t for tag in tags for t in ([tag] if isinstance(tag, str) else tag)]
-    return tuple(dict.fromkeys(flat))
+def tag_tuple(tags: str | Iterable[str]) -> tuple[str, ...]:
+    """Tags in their order, each once."""
+    return tuple(dict.fromkeys([tags] if isinstance(tags, str) else tags))
+
+
+def by_key(said: Struct) -> dict[str, Any]:
+    """The values of a struct by their keys in YAML."""
+    names = zip(said.__struct_encode_fields__, said.__struct_fields__, strict=True)
+    return {key: getattr(said, name) for key, name in names}
 
 
 class Properties(Shape, frozen=True):

@@ -18,7 +18,7 @@ from segflow.project.cache import Cache
 from segflow.project.config import DestinationProperties, Environment, Package
 from segflow.project.files import File
 from segflow.project.folders import Folders, merge
-from segflow.project.nodes import Node, Origin, Properties, Said, tag_tuple
+from segflow.project.nodes import Node, Origin, Properties, Said, by_key
 
 # What YAML describes and a file holds: the file's ending.
 _IN_FILES = {"models": ".sql", "seeds": ".csv", "data_tests": ".sql"}
@@ -148,14 +148,9 @@ class Reader:
             config = merge(config, folders.config(kind, place))
         return config
 
-    def _unsaid(
-        self, file: File, origin: Origin | None, config: said_as.NodeConfig | None = None
-    ) -> dict[str, Any]:
-        """What is known of a node without its saying so, and what its config says of any node."""
-        found = {"package": self.package.name, "path": file.relative, "origin": origin}
-        if config is None:
-            return found
-        return found | {"tags": tag_tuple(config.tags), "meta": config.meta}
+    def _unsaid(self, file: File, origin: Origin | None) -> dict[str, Any]:
+        """What is known of a node without its saying so."""
+        return {"package": self.package.name, "path": file.relative, "origin": origin}
 
     def _is_disabled(self, node: str, enabled: bool) -> bool:
         if not enabled:
@@ -213,7 +208,7 @@ class Reader:
                     did_you_mean(column, header),
                 )
         seed = nodes.Seed(
-            **self._unsaid(file, origin, config),
+            **self._unsaid(file, origin),
             name=said.name,
             description=said.description.strip(),
             file=file.path,
@@ -236,7 +231,7 @@ class Reader:
         if config.enabled:
             self.contents.data_tests.append(
                 nodes.DataTest(
-                    **self._unsaid(file, origin, config),
+                    **self._unsaid(file, origin),
                     name=said.name,
                     description=said.description.strip(),
                     config=config,
@@ -251,11 +246,7 @@ class Reader:
         """A node that has no file of its own."""
         layers = merge(self._layers(kind, file, said.name), _own(said))
         config = documents.convert(layers, type(said.config))
-        known = self._unsaid(file, origin, config)
-        if isinstance(said, nodes.Message):
-            known["tags"] = tag_tuple(list(known["tags"]), said.own_tags)
-        if isinstance(config, said_as.AudienceConfig):
-            known["guards"] = config.guards
+        known = self._unsaid(file, origin)
         node = replace(said, **known, config=config, description=said.description.strip())
         if not self._is_disabled(node.id, config.enabled):
             getattr(self.contents, kind).append(node)
@@ -276,9 +267,10 @@ class Reader:
             config = documents.convert(layers, said_as.SourceConfig)
             identifier = table.identifier or table.name
             source = nodes.Source(
-                **self._unsaid(file, at, config),
+                **self._unsaid(file, at),
                 name=f"{said.name}.{table.name}",
                 description=table.description.strip() or said.description.strip(),
+                config=config,
                 source_name=said.name,
                 table=table.name,
                 schema=said.schema or said.name,
@@ -359,11 +351,10 @@ class Reader:
 def _own(said: Any) -> dict[str, Any]:
     """What YAML says of a node's config, with those of its keys that stand beside it."""
     config = said.config if isinstance(said.config, dict) else msgspec.to_builtins(said.config)
-    beside = {key: getattr(said, key, UNSET) for key in _BESIDE}
     given = {
         key: msgspec.to_builtins(value)
-        for key, value in beside.items()
+        for key, value in by_key(said).items()
         # That there is no freshness is said as null.
-        if value is not UNSET and (value or (key == "freshness" and value is None))
+        if key in _BESIDE and value is not UNSET and (value or key == "freshness")
     }
     return merge(given, config)

@@ -9,7 +9,7 @@ import msgspec
 from segflow.errors import ProjectError
 from segflow.project import documents, nodes
 from segflow.project.folders import merge
-from segflow.project.nodes import Origin, tag_tuple
+from segflow.project.nodes import Origin
 from segflow.project.properties import DataTestConfig, ModelProperties, TableProperties
 
 _CONFIG_KEYS = set(DataTestConfig.__struct_fields__)
@@ -66,8 +66,6 @@ def _test(
     return nodes.DataTest(
         **{**common, "name": name, "origin": at},
         description=description,
-        tags=tag_tuple(decoded.tags),
-        meta=decoded.meta,
         config=decoded,
         test=test,
         arguments=arguments,
