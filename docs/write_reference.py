@@ -30,7 +30,7 @@ from segflow.compile.relations import Relation
 from segflow.destinations.file import FileSettings
 from segflow.engines.duckdb import DuckDBSettings
 from segflow.pipeline import Compiled
-from segflow.project import config, nodes, properties
+from segflow.project import config, properties, reader
 from segflow.project.config import Environment
 from segflow.report import Options
 
@@ -124,7 +124,7 @@ def _project_file(words: Words) -> Iterator[str]:
 
 
 def _yaml(words: Words) -> Iterator[str]:
-    for struct in reached_from(nodes.Properties):
+    for struct in reached_from(reader.Properties):
         yield from describe(words, struct)
         if struct is properties.ColumnProperties:
             yield f"## Data tests\n\n{words.of('paragraphs', 'data_tests')}"

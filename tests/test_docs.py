@@ -24,7 +24,7 @@ from segflow.compile import selection
 from segflow.compile.names import Facts, Scope, names_of
 from segflow.compile.relations import Relation
 from segflow.pipeline import compile_project
-from segflow.project import nodes, properties
+from segflow.project import properties, reader
 from segflow.project.config import Environment, ProjectFile
 from segflow.report import Options
 from tests.conftest import MakeProject, Project
@@ -216,7 +216,7 @@ def test_every_name_has_its_row(project: MakeProject) -> None:
     assert isinstance(kinds, shapes.LiteralType)
     wanted = {
         "jinja.md": {"execute", *names},
-        "yaml.md": {key.encode_name for key in fields_of(nodes.Properties)},
+        "yaml.md": {key.encode_name for key in fields_of(reader.Properties)},
         "project-file.md": {key.encode_name for key in fields_of(ProjectFile)},
         "configs.md": {str(kind) for kind in kinds.values},
         "selection.md": set(selection._METHODS),

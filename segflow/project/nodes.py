@@ -8,29 +8,14 @@ from typing import Any, ClassVar, Literal
 from msgspec import Struct, field
 
 from segflow.errors import Location
+from segflow.project import properties as said_as
 from segflow.project.documents import locate
 from segflow.project.properties import (
-    Active,
-    After,
-    AudienceConfig,
     ColumnProperties,
-    DataTestConfig,
-    ExpectProperties,
-    FieldProperties,
     Freshness,
-    GivenProperties,
     Guards,
-    MacroProperties,
-    ModelProperties,
     NodeConfig,
-    Overrides,
-    QuietHours,
-    SeedConfig,
     Shape,
-    SingularTestProperties,
-    SourceProperties,
-    Success,
-    Variant,
     check_duration,
     check_time,
     percent,
@@ -117,7 +102,7 @@ class Seed(Node, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "seed"
     file: Path
-    config: SeedConfig
+    config: said_as.SeedConfig
     header: tuple[str, ...]
     digest: str
     columns: tuple[ColumnProperties, ...] = ()
@@ -148,7 +133,7 @@ class DataTest(Node, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "test"
-    config: DataTestConfig
+    config: said_as.DataTestConfig
     test: str | None = None
     arguments: dict[str, Any] = {}
     attached: str | None = None
@@ -192,9 +177,9 @@ class Said(Node, frozen=True, kw_only=True):
 class UnitTest(Said, frozen=True, kw_only=True):
     kind: ClassVar[str] = "unit_test"
     model: str
-    given: list[GivenProperties]
-    expect: ExpectProperties
-    overrides: Overrides = Overrides()
+    given: list[said_as.GivenProperties]
+    expect: said_as.ExpectProperties
+    overrides: said_as.Overrides = said_as.Overrides()
 
 
 class Persona(Said, frozen=True, kw_only=True):
@@ -209,7 +194,7 @@ class Persona(Said, frozen=True, kw_only=True):
 
 class Goal(Said, frozen=True, kw_only=True):
     kind: ClassVar[str] = "goal"
-    success: Success | None = None
+    success: said_as.Success | None = None
 
 
 class Purpose(Said, frozen=True, kw_only=True):
@@ -262,7 +247,7 @@ class Channel(Said, frozen=True, kw_only=True):
     suppress_for: dict[str, list[str]] = {}
     consent: Literal["required", "none"] = "required"
     frequency_cap: tuple[FrequencyCap, ...] = ()
-    quiet_hours: QuietHours | None = None
+    quiet_hours: said_as.QuietHours | None = None
     said_to_last: str | None = field(name="lasts", default=None)
 
     def __post_init__(self) -> None:
@@ -308,15 +293,15 @@ class Message(Said, frozen=True, kw_only=True):
     purpose: str = "marketing"
     cooldown: str | None = None
     goal_cooldown: str | None = None
-    after: After | None = None
+    after: said_as.After | None = None
     lasts: str | None = None
-    active: Active = Active()
+    active: said_as.Active = said_as.Active()
     send_at: str | None = None
     limit: Limit | None = None
     max_per_contact: int | None = None
     max_per_account: int | None = None
     share_held_out: str = field(name="holdout", default="0%")
-    variants: tuple[Variant, ...] = ()
+    variants: tuple[said_as.Variant, ...] = ()
     values: dict[str, str | int | float | bool] = field(name="payload", default_factory=dict)
     said_tags: str | list[str] = field(name="tags", default_factory=list)
 
@@ -384,7 +369,7 @@ class Audience(Said, frozen=True, kw_only=True):
     channel: str
     destination: str
     key: str
-    named: dict[str, str | FieldProperties] = field(name="fields")
+    named: dict[str, str | said_as.FieldProperties] = field(name="fields")
     goal: str | None = None
     purpose: str = "marketing"
     segments: tuple[str, ...] = ()
@@ -392,7 +377,7 @@ class Audience(Said, frozen=True, kw_only=True):
     user_types: Literal["all"] | None = None
     messages: Literal["all"] | tuple[str, ...] = ()
     said_guards: Guards = field(name="guards", default_factory=Guards)
-    config: AudienceConfig = AudienceConfig()
+    config: said_as.AudienceConfig = said_as.AudienceConfig()
 
     @property
     def guards(self) -> Guards:
@@ -415,23 +400,3 @@ def by_key(said: Struct) -> dict[str, Any]:
     """The values of a struct by their keys in YAML."""
     names = zip(said.__struct_encode_fields__, said.__struct_fields__, strict=True)
     return {key: getattr(said, name) for key, name in names}
-
-
-class Properties(Shape, frozen=True):
-    """One YAML file below the paths of models, seeds, macros or tests."""
-
-    version: int = 2
-    models: list[ModelProperties] = []
-    seeds: list[ModelProperties] = []
-    sources: list[SourceProperties] = []
-    macros: list[MacroProperties] = []
-    data_tests: list[SingularTestProperties] = []
-    unit_tests: list[UnitTest] = []
-    personas: list[Persona] = []
-    goals: list[Goal] = []
-    purposes: list[Purpose] = []
-    channels: list[Channel] = []
-    messages: list[Message] = []
-    holdout: Holdout | None = None
-    allow_empty: list[str] = []
-    audiences: list[Audience] = []

@@ -18,7 +18,7 @@ from segflow.project.cache import Cache
 from segflow.project.config import DestinationProperties, Environment, Package
 from segflow.project.files import File
 from segflow.project.folders import Folders, merge
-from segflow.project.nodes import Node, Origin, Properties, Said, by_key
+from segflow.project.nodes import Node, Origin, Said, by_key
 
 # What YAML describes and a file holds: the file's ending.
 _IN_FILES = {"models": ".sql", "seeds": ".csv", "data_tests": ".sql"}
@@ -26,6 +26,26 @@ _IN_FILES = {"models": ".sql", "seeds": ".csv", "data_tests": ".sql"}
 SAID = ("unit_tests", "personas", "goals", "purposes", "channels", "messages", "audiences")
 # Keys of a config that may also stand beside it.
 _BESIDE = ("meta", "guards", "tags", "loaded_at_field", "freshness")
+
+
+class Properties(said_as.Shape, frozen=True):
+    """One YAML file below the paths of models, seeds, macros or tests."""
+
+    version: int = 2
+    models: list[said_as.ModelProperties] = []
+    seeds: list[said_as.ModelProperties] = []
+    sources: list[said_as.SourceProperties] = []
+    macros: list[said_as.MacroProperties] = []
+    data_tests: list[said_as.SingularTestProperties] = []
+    unit_tests: list[nodes.UnitTest] = []
+    personas: list[nodes.Persona] = []
+    goals: list[nodes.Goal] = []
+    purposes: list[nodes.Purpose] = []
+    channels: list[nodes.Channel] = []
+    messages: list[nodes.Message] = []
+    holdout: nodes.Holdout | None = None
+    allow_empty: list[str] = []
+    audiences: list[nodes.Audience] = []
 
 
 @dataclass(kw_only=True)
