@@ -74,10 +74,13 @@ class Marks:
 
 
 class Library:
-    """Every macro of the project, its packages and segflow's own; the first of a name wins."""
+    """Every macro of the project, its packages and segflow's own; the first of a name wins.
+
+    With `marks` every line of them is marked.
+    """
 
     def __init__(self, files: Iterable[MacroFile], marks: Marks | None = None):
-        self._given, self._marks = [*files], marks
+        self._marks = marks
         self._files: dict[Path, str] = {}
         self._owner: dict[str, Path] = {}
         self._of_package: dict[str, dict[str, Path]] = {}
@@ -86,7 +89,7 @@ class Library:
             MacroFile(BUILT_IN, path, path.read_text("utf-8"))
             for path in sorted(folder.glob("*.sql"))
         ]
-        for file in [*self._given, *built_in]:
+        for file in [*files, *built_in]:
             self._add(file)
 
     def _add(self, file: MacroFile) -> None:
@@ -98,7 +101,7 @@ class Library:
                 other = find_line(self._files[package[name]], rf"{kind}\s+{word}\b")
                 raise ProjectError(
                     f"two {kind}s are named `{word}`, also {Location(package[name], other)}",
-                    Location(file.file, find_last_line(file.text, rf"{kind}\s+{word}\b")),
+                    Location(file.file, find_line(file.text, rf"{kind}\s+{word}\b", -1)),
                     "rename one",
                 )
             package[name] = file.file
@@ -133,15 +136,10 @@ class Library:
             ProjectError: one is broken.
         """
         for path, text in self._files.items():
-            cache.get(["jinja", text], bool, partial(self._parses, text, path))
+            cache.get(["jinja", text], type(None), partial(self._compile, text, path))
 
-    def _parses(self, text: str, path: Path) -> bool:
+    def _compile(self, text: str, path: Path) -> None:
         self.templates.compile_macros(text, path)
-        return True
-
-    def marked(self, marks: Marks) -> Library:
-        """The same macros, every line of them marked."""
-        return Library(self._given, marks)
 
     def macro(self, name: str, names: Names, package: str | None = None) -> Macro:
         """The macro `name`, seeing `names`."""
@@ -153,14 +151,11 @@ class Library:
         if name in self._owner:
             return self.macro(name, names)
         if name in self._of_package:
-            return _Namespace(self, name, names)
+            return _Namespace(name, self._of_package[name], partial(self.macro, names=names))
         return self.templates.globals[name]
 
     def has(self, name: str) -> bool:
         return name in self._owner or name in self._of_package or name in self.templates.globals
-
-    def of_package(self, package: str) -> Iterable[str]:
-        return self._of_package[package]
 
 
 class Names(dict[str, Any]):
@@ -195,26 +190,19 @@ class Names(dict[str, Any]):
 class _Namespace:
     """The macros of one package, as in `{{ segflow.within_last(…) }}`."""
 
-    def __init__(self, library: Library, package: str, names: Names):
-        self._library, self._package, self._names = library, package, names
+    def __init__(self, package: str, known: Iterable[str], macro: Callable[..., Macro]):
+        self._package, self._known, self._macro = package, known, macro
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("__"):
             raise AttributeError(name)
-        known = self._library.of_package(self._package)
-        if name not in known:
-            hint = did_you_mean(name, known)
+        if name not in self._known:
+            hint = did_you_mean(name, self._known)
             raise ProjectError(f"unknown macro `{self._package}.{name}`", hint=hint)
-        return self._library.macro(name, self._names, self._package)
+        return self._macro(name, package=self._package)
 
 
-def find_line(text: str, pattern: str, start: int = 0) -> int | None:
-    """The first line of `text` that `pattern` is found in from `start` on, counted from 1."""
-    match = re.compile(pattern, re.IGNORECASE).search(text, start)
-    return text.count("\n", 0, match.start()) + 1 if match else None
-
-
-def find_last_line(text: str, pattern: str) -> int | None:
-    """The last line of `text` that `pattern` is found in, counted from 1."""
-    found = [match.start() for match in re.finditer(pattern, text)]
-    return text.count("\n", 0, found[-1]) + 1 if found else None
+def find_line(text: str, pattern: str, place: int = 0) -> int | None:
+    """The first line, counted from 1, that has `pattern`; the last one where `place` is -1."""
+    found = [match.start() for match in re.finditer(pattern, text, re.IGNORECASE)]
+    return text.count("\n", 0, found[place]) + 1 if found else None

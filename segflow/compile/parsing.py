@@ -113,7 +113,7 @@ class Parser:
     def origin(self, scope: Scope, sql: str, offset: int) -> list[Location]:
         """The lines that `sql[offset]` comes from, a macro's before those of who calls it."""
         marks = Marks()
-        library = self.library.marked(marks)
+        library = Library(self.project.macros, marks)
         names = names_of(self.project, library, scope, Facts())
         try:
             rendered = library.templates.render(scope.text, scope.path, names)

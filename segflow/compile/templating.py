@@ -11,7 +11,7 @@ import jinja2
 from jinja2 import nodes
 from jinja2.sandbox import SandboxedEnvironment
 
-from segflow.compile.library import MacroReturn, Marks, Names, find_last_line
+from segflow.compile.library import MacroReturn, Marks, Names, find_line
 from segflow.errors import Location, ProjectError, SegflowError, did_you_mean
 
 _TEST = re.compile(r"(\{%-?\s*)test(\s+)(\w+)(\s*\()")
@@ -115,7 +115,7 @@ class Templates:
         except SyntaxError as error:
             # Jinja leaves it to Python to see that a call names one argument twice.
             word = (error.msg or "").rpartition(" ")[2]
-            line = find_last_line(text, rf"\b{re.escape(word)}\b")
+            line = find_line(text, rf"\b{re.escape(word)}\b", -1)
             raise ProjectError(f"broken Jinja: {error.msg}", Location(path, line or 1)) from None
         except (*_PYTHON, RecursionError) as error:
             # Jinja works out constant expressions while it compiles.
