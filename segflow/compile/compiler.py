@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from segflow.compile import checks
 from segflow.compile.connecting import said_at
 from segflow.compile.graph import Graph, reference
-from segflow.compile.names import Catalog, Facts, Scope, names_of
+from segflow.compile.names import Catalog, Facts, Rendered, Scope, names_of
 from segflow.compile.outlines import Columns, Outline, Problem, lowered, outline
 from segflow.compile.parsing import ParsedModel, nothing_behind
 from segflow.compile.relations import Relation
@@ -21,15 +22,11 @@ from segflow.project.load import place
 from segflow.project.properties import DataTestConfig
 
 
-class CompiledSql(Struct, frozen=True):
-    """The SQL of one model or test, the clock still a placeholder, and its outline.
-
-    `env` has a digest of each environment variable it was rendered with.
-    """
+class CompiledSql(Rendered):
+    """The SQL of one model or test, the clock still a placeholder, and its outline."""
 
     sql: str
     outline: Outline = Outline()
-    env: dict[str, str] = {}
 
 
 class Compilation(Struct):
@@ -149,25 +146,20 @@ def _compile_model(
         found = outline(sql, tables)
         if model.facts.asks:
             # The database decides what this SELECT will be: here are both that it may be.
-            other = outline(_incremental_sql(graph, model, facts) or said.text, tables)
-            found = replace(found, lineage=b"", digest=found.digest + other.digest)
+            grown = said.text
+            with suppress(ProjectError):
+                grown = graph.parser.sql(scope_of(graph, model, is_incremental=True), facts)
+            digest = found.digest + outline(grown, tables).digest
+            found = replace(found, lineage=b"", digest=digest)
         if any(question != "is_incremental" for question in model.facts.asks):
             found = replace(found, columns=None, problems=())
-        return CompiledSql(sql, found, facts.env)
+        return CompiledSql(sql, found, env=facts.env)
 
     parts = ["sql", said.text, said.name, str(model.relation), spelt, tables, said.config]
     compiled = graph.parser.keep(parts, CompiledSql, make)
     if model.config.materialized == "ephemeral":
         graph.relations[model.id] = replace(model.relation, text=f"(\n{compiled.sql}\n)")
     return compiled
-
-
-def _incremental_sql(graph: Graph, model: ParsedModel, facts: Facts) -> str | None:
-    """What a model becomes where its table is there; None where that takes a database to say."""
-    try:
-        return graph.parser.sql(scope_of(graph, model, is_incremental=True), facts)
-    except ProjectError:
-        return None
 
 
 def _tables(graph: Graph, known: dict[str, Columns | None], node: str) -> dict[str, Columns | None]:
@@ -230,7 +222,8 @@ def _compile_test(graph: Graph, known: dict[str, Columns | None], test: nodes.Da
         facts = Facts()
         sql = render_test(graph, test, facts=facts)
         is_fixed = test.file is not None and not facts.asks
-        return CompiledSql(sql, outline(sql, tables) if is_fixed else Outline(), facts.env)
+        found = outline(sql, tables) if is_fixed else Outline()
+        return CompiledSql(sql, found, env=facts.env)
 
     parts = ["test", test.text, test.test, test.arguments, test.column, test.config.where]
     compiled = graph.parser.keep([*parts, test.name, relations, tables], CompiledSql, make)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -133,7 +132,8 @@ def _connect_test(graph: Graph, test: nodes.DataTest) -> nodes.DataTest | None:
     found: dict[str, None] = {test.attached: None} if test.attached else {}
     if test.file:
         facts = graph.parser.facts(nothing_behind(test))
-        test = _with_own_config(test, facts.config)
+        config = merge(msgspec.to_builtins(test.config), facts.config)
+        test = replace(test, config=documents.convert(config, DataTestConfig))
         if not test.config.enabled:
             return None
         found |= dict.fromkeys(_reads(graph, test, facts))
@@ -150,12 +150,6 @@ def _connect_test(graph: Graph, test: nodes.DataTest) -> nodes.DataTest | None:
     graph.add([test])
     graph.parents[test.id] = tuple(found)
     return test
-
-
-def _with_own_config(test: nodes.DataTest, said: dict[str, Any]) -> nodes.DataTest:
-    """A singular test with what `config(…)` in its file says."""
-    config = documents.convert(merge(msgspec.to_builtins(test.config), said), DataTestConfig)
-    return replace(test, config=config)
 
 
 def said_at(test: nodes.DataTest, key: str) -> Location:

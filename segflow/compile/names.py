@@ -42,18 +42,22 @@ class Catalog(Protocol):
         ...
 
 
-class Facts(Struct):
+class Rendered(Struct, kw_only=True):
+    """What follows from a template; `env` has a digest of each environment variable it read."""
+
+    env: dict[str, str] = {}
+
+
+class Facts(Rendered):
     """What a template says of itself, noted while it renders.
 
-    `asks` names what it wants of the database; `env` has a digest of each variable it read;
-    `warnings` are for whoever runs the command.
+    `asks` names what it wants of the database; `warnings` are for whoever runs the command.
     """
 
     config: dict[str, Any] = {}
     refs: list[tuple[str | None, str]] = []
     sources: list[tuple[str, str]] = []
     asks: list[str] = []
-    env: dict[str, str] = {}
     warnings: list[str] = []
 
 

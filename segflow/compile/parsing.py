@@ -6,14 +6,14 @@ Parsing renders the template with nothing behind it: relations are not known yet
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from segflow.compile.library import Library, Marks, find_line
-from segflow.compile.names import Facts, Scope, digest, names_of
+from segflow.compile.names import Facts, Rendered, Scope, digest, names_of
 from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, SegflowError
 from segflow.project import documents
@@ -21,14 +21,6 @@ from segflow.project.folders import merge
 from segflow.project.load import Project
 from segflow.project.nodes import DataTest, Model
 from segflow.project.properties import DataTestConfig, ModelConfig
-
-
-class Rendered(Protocol):
-    """Anything kept that follows from a template; `env` has the variables it read."""
-
-    @property
-    def env(self) -> dict[str, str]: ...
-
 
 R = TypeVar("R", bound=Rendered)
 

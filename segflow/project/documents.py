@@ -183,7 +183,9 @@ def _mismatch(value: Any, shape: Any, complaint: str) -> Mismatch:
     quoted = re.search(r"field (`)(.*)`|value (['\"])(.*)\3", message)
     word = (quoted[2] or quoted[4] or "") if quoted else ""
     if "unknown field" in message:
-        known = _keys(kind.fields) if isinstance(kind, inspect.StructType) else []
+        fields = kind.fields if isinstance(kind, inspect.StructType) else ()
+        # What stands in brackets is no key.
+        known = [f.encode_name for f in fields if not f.encode_name.startswith("(")]
         hint = did_you_mean(word, known) or (f"it takes {', '.join(known)}" if known else None)
         return Mismatch(f"unknown key `{word}`", f"{pointer}.{word}", hint)
     if "missing required field" in message:
@@ -197,11 +199,6 @@ def _mismatch(value: Any, shape: Any, complaint: str) -> Mismatch:
         return Mismatch(f"{said}: {message}", pointer)
     wanted = " or ".join(_WORDS.get(k, k) for k in kinds[1].split(" | ") if k != "null")
     return Mismatch(f"{said} takes {wanted}, not {_WORDS.get(kinds[2], kinds[2])}", pointer)
-
-
-def _keys(fields: tuple[inspect.Field, ...]) -> list[str]:
-    """The keys that may be given; what stands in brackets is no key."""
-    return [f.encode_name for f in fields if not f.encode_name.startswith("(")]
 
 
 def _steps(pointer: str) -> list[Any]:
