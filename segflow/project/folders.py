@@ -17,13 +17,9 @@ _SHAPES: dict[str, type[Struct]] = {
     "seeds": properties.SeedConfig,
     "sources": properties.SourceConfig,
     "data_tests": properties.DataTestConfig,
-    "unit_tests": properties.NodeConfig,
-    "personas": properties.NodeConfig,
-    "goals": properties.NodeConfig,
-    "purposes": properties.NodeConfig,
-    "channels": properties.NodeConfig,
-    "messages": properties.NodeConfig,
     "audiences": properties.AudienceConfig,
+    **dict.fromkeys(("unit_tests", "personas", "goals"), properties.NodeConfig),
+    **dict.fromkeys(("purposes", "channels", "messages"), properties.NodeConfig),
 }
 
 

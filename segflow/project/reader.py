@@ -168,9 +168,14 @@ class Reader:
             config = merge(config, folders.config(kind, place))
         return config
 
-    def _unsaid(self, file: File, origin: Origin | None) -> dict[str, Any]:
-        """What is known of a node without its saying so."""
-        return {"package": self.package.name, "path": file.relative, "origin": origin}
+    def _common(self, file: File, said: Any, origin: Origin | None) -> dict[str, Any]:
+        return {
+            "name": said.name,
+            "package": self.package.name,
+            "path": file.relative,
+            "origin": origin,
+            "description": said.description.strip(),
+        }
 
     def _is_disabled(self, node: str, enabled: bool) -> bool:
         if not enabled:
@@ -197,9 +202,7 @@ class Reader:
     def _model(self, file: File) -> None:
         said, origin, config = self._described("models", file, said_as.ModelConfig)
         model = nodes.Model(
-            **self._unsaid(file, origin),
-            name=said.name,
-            description=said.description.strip(),
+            **self._common(file, said, origin),
             file=file.path,
             text=documents.read(file.path),
             config=config,
@@ -228,9 +231,7 @@ class Reader:
                     did_you_mean(column, header),
                 )
         seed = nodes.Seed(
-            **self._unsaid(file, origin),
-            name=said.name,
-            description=said.description.strip(),
+            **self._common(file, said, origin),
             file=file.path,
             config=config,
             header=header,
@@ -251,9 +252,7 @@ class Reader:
         if config.enabled:
             self.contents.data_tests.append(
                 nodes.DataTest(
-                    **self._unsaid(file, origin),
-                    name=said.name,
-                    description=said.description.strip(),
+                    **self._common(file, said, origin),
                     config=config,
                     file=file.path,
                     text=documents.read(file.path),
@@ -266,8 +265,7 @@ class Reader:
         """A node that has no file of its own."""
         layers = merge(self._layers(kind, file, said.name), _own(said))
         config = documents.convert(layers, type(said.config))
-        known = self._unsaid(file, origin)
-        node = replace(said, **known, config=config, description=said.description.strip())
+        node = replace(said, **self._common(file, said, origin), config=config)
         if not self._is_disabled(node.id, config.enabled):
             getattr(self.contents, kind).append(node)
 
@@ -276,7 +274,8 @@ class Reader:
         if len(channels) != 1:
             hint = "name a goal and a channel, as in content × in_app"
             raise ProjectError(f"`{said}` is no gap", origin.location(), hint)
-        gap = nodes.Gap(**self._unsaid(file, origin), name=said, goal=goal, channel=channels[0])
+        where: dict[str, Any] = {"package": self.package.name, "path": file.relative}
+        gap = nodes.Gap(**where, origin=origin, name=said, goal=goal, channel=channels[0])
         self.contents.gaps.append(gap)
 
     def _source(self, said: said_as.SourceProperties, file: File, above: Origin) -> None:
@@ -286,10 +285,10 @@ class Reader:
             layers = merge(merge(layers, _own(said)), _own(table))
             config = documents.convert(layers, said_as.SourceConfig)
             identifier = table.identifier or table.name
+            name = f"{said.name}.{table.name}"
+            described = table.description or said.description
             source = nodes.Source(
-                **self._unsaid(file, at),
-                name=f"{said.name}.{table.name}",
-                description=table.description.strip() or said.description.strip(),
+                **self._common(file, replace(table, name=name, description=described), at),
                 config=config,
                 source_name=said.name,
                 table=table.name,
