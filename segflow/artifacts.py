@@ -16,6 +16,7 @@ from segflow.compile.compiler import Compilation, fingerprint
 from segflow.compile.graph import Graph
 from segflow.project import nodes
 from segflow.project.load import Project
+from segflow.project.properties import ColumnProperties
 
 
 def write_compiled(graph: Graph, compilation: Compilation) -> None:
@@ -114,7 +115,7 @@ def _node(graph: Graph, node_id: str, compilation: Compilation) -> dict[str, Any
     assert isinstance(node, nodes.Seed | nodes.Model)
     entry |= _relation(graph, node_id)
     entry |= {
-        "columns": {column.name: column for column in node.columns},
+        "columns": {column.name: _column(column) for column in node.columns},
         "fingerprint": fingerprint(graph, compilation, node_id),
         "config": node.config,
     }
@@ -127,6 +128,15 @@ def _node(graph: Graph, node_id: str, compilation: Compilation) -> dict[str, Any
         "raw_code": node.text,
         "compiled_code": compiled.sql,
         "output_columns": compiled.outline.columns,
+    }
+
+
+def _column(column: ColumnProperties) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "data_type": column.data_type,
+        "description": column.description,
+        "meta": {**column.meta, **column.config.meta},
     }
 
 
