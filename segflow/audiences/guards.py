@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segflow.build.plan import Plan
-from segflow.build.steps import Result
 from segflow.compile.graph import Graph
 from segflow.errors import Location
+from segflow.journal import Result
 from segflow.project.load import place
 from segflow.project.nodes import Node
 from segflow.project.properties import Guards, SegmentGuards

@@ -8,7 +8,7 @@ from segflow.compile.compiler import Compilation
 from segflow.compile.graph import Graph
 from segflow.compile.lineage import Stale, stale_columns
 from segflow.compile.outlines import Lineage, lowered
-from segflow.project.nodes import ColumnProperties
+from segflow.project.properties import ColumnProperties
 
 
 def is_any_id(column: str) -> bool:
