@@ -63,8 +63,7 @@ class Node(Shape, frozen=True, kw_only=True, rename=_UNSAID):
 
     @property
     def meta(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.config.meta
-        return found
+        return dict(self.config.meta)
 
     @property
     def id(self) -> str:
@@ -385,10 +384,8 @@ class Audience(Said, frozen=True, kw_only=True):
 
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
-        return tuple(
-            (name, entry if isinstance(entry, str) else entry.column)
-            for name, entry in self.named.items()
-        )
+        columns = ((n, c if isinstance(c, str) else c.column) for n, c in self.named.items())
+        return tuple(columns)
 
 
 def tag_tuple(tags: str | Iterable[str]) -> tuple[str, ...]:
