@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from segflow.compile.definitions import Definitions
@@ -168,7 +168,7 @@ TESTS = st.one_of(
     st.builds("{} {} between {} and {}".format, COLUMNS, st.sampled_from(["", "not"]), NUMBERS, NUMBERS),
     st.builds("{} {} in ({}, {})".format, COLUMNS, st.sampled_from(["", "not"]), NUMBERS, NUMBERS),
     st.builds("{} is {} null".format, st.sampled_from(["a", "b", "t", "f"]), st.sampled_from(["", "not"])),
-    st.builds("t {} '{}'".format, st.sampled_from(["=", "!=", "is distinct from", "like"]), WORDS),
+    st.builds("t {} '{}'".format, st.sampled_from(["=", "!=", "is distinct from", "is not distinct from", "like"]), WORDS),
     st.builds("t {} in ('{}', '{}')".format, st.sampled_from(["", "not"]), WORDS, WORDS),
     st.sampled_from(["f", "not f", "a < b", "a >= b", "f is true", "f is not true"]),
 )  # fmt: skip
@@ -199,9 +199,10 @@ def everything() -> str:
 @settings(
     max_examples=15,
     deadline=None,
-    phases=(Phase.generate,),
+    phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow],
 )
+@example(["not (t is not null or t is distinct from 'lead')", "t is not distinct from 'lead'"])
 @given(st.lists(TREES, min_size=12, max_size=12, unique=True))
 def test_all_that_is_claimed_is_so(conditions: list[str]) -> None:
     segments = {f"s{i}": condition for i, condition in enumerate(conditions)}

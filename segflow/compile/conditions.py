@@ -9,7 +9,10 @@ from segflow.compile.definitions import Arm, Clause, Constant, Operand
 from segflow.compile.outlines import lowered
 
 _FLIPPED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_NEGATED = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+_NEGATED = {
+    **{"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"},
+    **{"is distinct from": "is not distinct from", "is not distinct from": "is distinct from"},
+}
 _COMPARED: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
     exp.NEQ: "!=",
@@ -113,7 +116,7 @@ class Writer:
             others += node.args.get("expressions") or []
             negated = is_negated is not bool(node.args.get("negate"))
             found = [node.this.unnest(), *(o.unnest() for o in others if o is not None)]
-            return f"not {operator}" if negated else operator, found
+            return _NEGATED.get(operator, f"not {operator}") if negated else operator, found
         return "is false" if is_negated else "is true", [node]
 
     def _operand(self, node: exp.Expr) -> Operand:
