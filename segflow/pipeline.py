@@ -249,13 +249,9 @@ def build_copy(
     write_artifacts(compiled, options)
     watch(plan)
     report.results = run_plan(plan, execution, threads, watch)
-    sqls, taken_apart = compiled.compilation.models, Definitions(graph, compiled.compilation)
-    definitions = {n: at(sqls[s.id].sql, report.as_of) for n, s in graph.segments.items()}
-    moved = _evaluation(compiled, report)
+    taken_apart, moved = Definitions(graph, compiled.compilation), _evaluation(compiled, report)
     with engine.session() as session:
-        report.updated = updated = update_audiences(
-            session, graph, plan, moved, stale, approved, definitions
-        )
+        report.updated = updated = update_audiences(session, graph, plan, moved, stale, approved)
         report.results = [_stopped(result, report) for result in report.results]
         report.results += updated.results
         names = sorted({m.segment for m in updated.movements} & graph.segments.keys())
@@ -335,7 +331,9 @@ def _evaluation(compiled: Compiled, report: Report) -> Evaluation:
     assert report.run is not None
     graph, compilation = compiled.graph, compiled.compilation
     fingerprints = {n: fingerprint(graph, compilation, s.id) for n, s in graph.segments.items()}
-    return Evaluation(report.run, report.as_of, report.git_commit, fingerprints)
+    sqls = compilation.models
+    definitions = {n: at(sqls[s.id].sql, report.as_of) for n, s in graph.segments.items()}
+    return Evaluation(report.run, report.as_of, report.git_commit, fingerprints, definitions)
 
 
 def _stopped(result: Result, report: Report) -> Result:

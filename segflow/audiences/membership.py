@@ -28,13 +28,15 @@ _MOVES = "moves"
 class Evaluation:
     """What is noted of each evaluation: its run and moment, and which definitions it was of.
 
-    `fingerprints` are those of the segments' definitions by name.
+    `fingerprints` are those of the segments' definitions, `definitions` their SELECTs at the moment,
+    both by name.
     """
 
     run: int
     as_of: datetime
     git_commit: str | None = None
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    definitions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -47,14 +47,12 @@ def update_audiences(
     evaluation: Evaluation,
     stale: dict[str, Stale],
     approved: Mapping[str, int],
-    definitions: Mapping[str, str],
 ) -> Updated:
     """Bring everything that is made of evaluated segments up to date.
 
     Args:
         stale: the columns that are not up to date, by node; segments that guards stop are added.
         approved: how many contacts may move in a segment or audience whose guards say no.
-        definitions: the SELECT of each segment at this moment, by name.
     """
     updated = Updated(watched=Watched(approved))
     contacts = graph.find(CONTACTS)
@@ -69,6 +67,28 @@ def update_audiences(
     graph = _as_it_stands(session, graph)
     types = {name.lower(): kind for name, kind in session.columns(f"select * from {relation}")}
     membership.prepare(session, types["contact_id"])
+    _move(session, graph, plan, evaluation, stale, updated)
+    _decide(session, graph, plan, evaluation, stale, updated)
+    reach, mailed = user_types.write_reach(session, graph), _mailed(graph)
+    updated.mailable = {
+        s: n for (s, channel), n in reach.items() if channel == _MAIL and s in mailed
+    }
+    updated.stages = user_types.count_stages(session)
+    session.execute(f"create schema if not exists {audiences.SCHEMA}")
+    for audience in chosen:
+        _audience(session, graph, audience, stale, updated, _undecided(graph, audience, updated))
+    return updated
+
+
+def _move(
+    session: Session,
+    graph: Graph,
+    plan: Plan,
+    evaluation: Evaluation,
+    stale: dict[str, Stale],
+    updated: Updated,
+) -> None:
+    """Move the members of the segments that were evaluated, as far as their guards let them."""
     evaluated = {
         name: _flapping(segment.config.guards)
         for name, segment in graph.segments.items()
@@ -77,7 +97,6 @@ def update_audiences(
     removed = membership.gone(session, graph.segments) if plan.is_whole else []
     if plan.is_whole:
         membership.drop_views(session, graph.segments)
-
     merges, guarding = history.merges_of(session, graph), _guarding(graph, evaluated, updated)
     updated.movements = membership.update(
         session, list(evaluated), removed, evaluation, merges, guarding
@@ -86,14 +105,27 @@ def update_audiences(
     if stopped:
         waiting = [
             audience
-            for audience in chosen
-            if audiences.roots_behind(session, graph, audience, stopped)
+            for audience in graph.project.audiences
+            if audience.name in plan.audiences
+            and audiences.roots_behind(session, graph, audience, stopped)
             and not audiences.roots_behind(session, graph, audience, stale)
         ]
         with membership.as_if_moved(session, [graph.nodes[n].name for n in stopped], merges):
-            updated.watched.trips += _foreseen(session, graph, waiting, approved)
+            updated.watched.trips += _foreseen(session, graph, waiting, updated.watched.approved)
     stale.update(stopped)
-    _keep_views(session, graph, plan, definitions, stale, updated)
+    _keep_views(session, graph, plan, evaluation.definitions, stale, updated)
+
+
+def _decide(
+    session: Session,
+    graph: Graph,
+    plan: Plan,
+    evaluation: Evaluation,
+    stale: Mapping[str, Stale],
+    updated: Updated,
+) -> None:
+    """Decide on messages where there are any, and say what became of them."""
+    merges = history.merges_of(session, graph)
     if plan.messages or (plan.is_whole and session.relation_type("segflow", "exposures")):
         moved = [movement.segment for movement in updated.movements]
         updated.decided = decide(session, graph, evaluation, moved, stale, merges)
@@ -103,16 +135,6 @@ def update_audiences(
         matrix.write_matrix(session, graph)
         if len(plan.messages) == len(graph.project.messages):
             outcomes.write_outcomes(session, graph, evaluation.as_of, stale, merges)
-    reach = user_types.write_reach(session, graph)
-    mailed = _mailed(graph)
-    updated.mailable = {
-        s: n for (s, channel), n in reach.items() if channel == _MAIL and s in mailed
-    }
-    updated.stages = user_types.count_stages(session)
-    session.execute(f"create schema if not exists {audiences.SCHEMA}")
-    for audience in chosen:
-        _audience(session, graph, audience, stale, updated, _undecided(graph, audience, updated))
-    return updated
 
 
 def _mailed(graph: Graph) -> set[str]:
