@@ -28,8 +28,8 @@ _MOVES = "moves"
 class Evaluation:
     """What is noted of each evaluation: its run and moment, and which definitions it was of.
 
-    `fingerprints` are those of the segments' definitions, `definitions` their SELECTs at the moment,
-    both by name.
+    `fingerprints` are those of the segments' definitions, `definitions` their SELECTs at that
+    moment, both by name.
     """
 
     run: int
