@@ -166,7 +166,8 @@ class Grounds:
         found = {
             audience.id: audience
             for audience in self._graph.project.audiences
-            if audience.channel == channel and {"all", message} & set(audience.messages)
+            if audience.channel == channel
+            and (audience.messages == "all" or message in audience.messages)
         }
         rows = self._session.rows(
             "select node, status, reason from segflow.steps"
