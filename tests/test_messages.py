@@ -6,7 +6,7 @@ from datetime import date, datetime
 import pytest
 
 from tests.conftest import MakeProject
-from tests.outreach import FILES, decided, members, message, messages, outreach
+from tests.outreach import AGREED, FILES, decided, members, message, messages, outreach
 
 DAY = "2026-07-{:02} 02:00:00".format
 
@@ -188,6 +188,8 @@ def test_owed_by_contract_goes_past_caps_and_takes_the_place_of_what_is_live(
     made.run("--as-of", DAY(2))
     assert made.rows("select message from segments.next_message") == [("due",)]
     assert made.rows("select reason from segflow.exposure_ends") == [("displaced",)]
+    lost = "select reason, lost_to from segments.decisions where message = 'offer'"
+    assert made.rows(lost) == [("lost", "due")]
     made.run("--as-of", DAY(3))
     assert decided(made)["ann", "offer", "in_app"] == "lost"
 
@@ -351,6 +353,52 @@ def test_a_rerun_decides_the_same_and_counts_once(project: MakeProject) -> None:
     ]
     refused = made.segflow("run", "--as-of", "2026-06-30 02:00:00")
     assert refused.code == 2
+
+
+def test_a_rerun_after_an_edit_forgets_nothing_that_was_handed_over(project: MakeProject) -> None:
+    low, high = message("low", priority=1), message("high", segment="trials", priority=9)
+    made = outreach(project, low, carts=["ann"], trials=["ann"])
+    made.write(
+        {
+            "models/channels.yml": CHANNELS.replace(
+                "suppress: [gate]", "frequency_cap: [{count: 2, per: 7d}]"
+            )
+        }
+    )
+    made.run()
+    made.write(messages(low, high))
+    made.run()
+    record = "select message, run, ends.reason from segflow.exposures left join segflow.exposure_ends as ends using (decision_id) order by 1"
+    assert made.rows(record) == [("high", 2, None), ("low", 1, "decided_anew")]
+    assert made.rows("select message from segments.next_message") == [("high",)]
+    made.run()
+    assert made.rows(record) == [("high", 2, None), ("low", 1, "decided_anew")]
+    made.run("--as-of", DAY(3))
+    assert set(decided(made).values()) == {"frequency_cap"}
+
+
+def test_who_went_through_a_draw_stays_where_it_put_her(project: MakeProject) -> None:
+    everybody = ["ann", "ben", "cy"]
+    made = outreach(project, message(holdout="1%"), carts=everybody)
+    made.run()
+    made.write(messages(message(holdout="99.99%")))
+    made.run("--as-of", DAY(4))
+    assert set(decided(made).values()) == {"send"}
+
+
+def test_it_is_said_what_holds_a_contact_and_whose_it_is(project: MakeProject) -> None:
+    made = outreach(project, message(), carts=["ann", "ben", "cy"], gate=["cy"])
+    shared = FILES["seeds/people.csv"].replace("ben@x.example", "ann@x.example")
+    refused = AGREED.replace("ann,email,marketing,true", "ann,email,profiling,false")
+    made.write(
+        {"seeds/people.csv": shared, "seeds/agreed.csv": refused, "models/channels.yml": CHANNELS}
+    )
+    made.run()
+    assert dict(made.rows("select contact_id, because from segments.decisions")) == {
+        "ann": "has refused profiling",
+        "ben": "has refused profiling (another contact with this address)",
+        "cy": "is in gate, and gets none",
+    }
 
 
 def test_an_audience_holds_the_live_messages(project: MakeProject) -> None:

@@ -60,7 +60,7 @@ def test_why_a_contact_got_a_message(project: MakeProject) -> None:
     assert "allowed   marketing consent; no refusal by anybody with this address before" in told
     lost = made.segflow("explain", "ann", "--message", "low").out
     assert "HELD low by email" in lost and "high comes first (priority 50 over 10)" in lost
-    assert "until     that place is free" in lost
+    assert "until     its place is free" in lost
     assert "high" in made.segflow("explain", "ann").out
 
 
@@ -159,13 +159,13 @@ def test_what_would_have_to_change(project: MakeProject) -> None:
     made.write(members(trials=["ann", "ben"]))
     made.run("--as-of", "2026-07-01 20:00:00")
     capped = told_of(made, "ann", "--message", "more")
-    assert "because   this address has had 1 in 1d" in capped
+    assert "because   its address is at the cap of 1 in 1d, with what it was held out of" in capped
     assert "had high on 2026-07-01" in capped
     assert "until     some of these are longer ago" in capped
     made.run("--as-of", "2026-07-03 02:00:00")
     refused = told_of(made, "ben", "--message", "more")
     assert "refuses marketing, source unsubscribed, since 2026-07-02 09:12 UTC" in refused
-    assert "until     she agrees, and nobody with her address refuses" in refused
+    assert "until     she agrees, refuses nothing, and nor does anybody with her address" in refused
 
 
 def test_a_contact_that_was_merged_keeps_her_story(project: MakeProject) -> None:

@@ -193,12 +193,9 @@ class Candidates:
         """What the policies of a message look at, beside its members, people and evidence."""
         message, channel = asked.message, asked.channel
         mine = f"message = {literal(message.name)}"
-        here = f"channel = {literal(channel.name)}"
-        # What goes by one of its channels is live on all of them.
-        live = f"{mine} and {here}" if message.on_all_channels else mine
         found = {
-            "live": "(select contact_id, min(as_of) as as_of, min(live) filter"
-            f" (where {here}) as live from {LIVE} where {live} group by contact_id)"
+            "live": f"(select contact_id, as_of, action, live from {LIVE} where {mine}"
+            f" and channel = {literal(channel.name)})"
         }
         if message.exclude:
             found["excluded"] = (

@@ -8,13 +8,15 @@ from segflow.audiences import exposures
 from segflow.audiences.candidates import CANDIDATES, Candidates
 from segflow.audiences.exposures import LIVE, PAST
 from segflow.audiences.people import NUMBER, PEOPLE
+from segflow.audiences.policies import since
 from segflow.compile.relations import interval, literal
 from segflow.engines.base import SCRATCH
 from segflow.project.nodes import Limit, Message
 
 # Which question's message each slot has, and whose it is: `live` is its number where it was there
-# before. Who is over the limit of a message, by its turn.
-SLOTS, LIMITED = f"{SCRATCH}.slots", f"{SCRATCH}.limited"
+# before. By a message's turn: who is over its limit, and who has it live on one of its channels
+# where that is enough.
+SLOTS, LIMITED, KEPT = f"{SCRATCH}.slots", f"{SCRATCH}.limited", f"{SCRATCH}.kept"
 _FREE, _CHOSEN = f"{SCRATCH}.free", f"{SCRATCH}.chosen"
 
 # Which of several colleagues gets a message that an account gets few of.
@@ -29,17 +31,22 @@ def choose(candidates: Candidates) -> None:
     # Of contacts who share an address one goes first, as drawn.
     session.execute(
         f"create or replace table {_FREE} as with free as (select question, who, slot, best,"
-        f" contact_id from {CANDIDATES} where reason is null), shared as (select question, slot"
-        " from free group by all having count(*) > 1), later as (select question, who from free"
-        " semi join shared using (question, slot) qualify row_number() over"
-        f" (partition by question, slot order by {_AS_DRAWN}) > 1)"
+        f" contact_id from {CANDIDATES} join segments.messages using (question)"
+        f" anti join {KEPT} using (turn, who) where reason is null),"
+        " shared as (select question, slot from free group by all having count(*) > 1),"
+        " later as (select question, who from free semi join shared using (question, slot)"
+        f" qualify row_number() over (partition by question, slot order by {_AS_DRAWN}) > 1)"
         " select question, who, slot, best from free anti join later using (question, who)"
     )
     session.execute(f"create or replace table {LIMITED} (turn integer, who bigint, detail varchar)")
     for turn, message in enumerate(candidates.messages):
         _choose(candidates, turn, message)
-    lost = f"select live, 'displaced' as reason from {LIVE} anti join {SLOTS} using (live)"
-    exposures.end(session, lost)
+    displaced = f"select live, 'displaced' as reason from {LIVE} anti join {SLOTS} using (live)"
+    session.execute(
+        f"update {CANDIDATES} set reason = null where reason = 'already_live'"
+        f" and live in (select live from ({displaced}))"
+    )
+    exposures.end(session, displaced)
 
 
 def _keep_live(candidates: Candidates) -> None:
@@ -58,6 +65,12 @@ def _keep_live(candidates: Candidates) -> None:
         " live from kept semi join shared using (slot) qualify row_number() over (partition by"
         " slot order by is_contract desc, as_of, message, contact_id) > 1)"
         " select slot, question, who, live from kept anti join later using (live)"
+    )
+    candidates.session.execute(
+        f"create or replace table {KEPT} as select turn, who, arg_min(slot, live) as slot,"
+        f" min(live) as live, arg_min({since('live')}, live) as since from {SLOTS}"
+        f" join {LIVE} as live using (live) join segments.messages using (question)"
+        " where not on_all group by all"
     )
 
 

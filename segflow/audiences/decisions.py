@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from segflow.audiences import exposures
 from segflow.audiences.candidates import CANDIDATES, Candidates, draw, joins_of
-from segflow.audiences.choosing import LIMITED, SLOTS, choose
-from segflow.audiences.exposures import PAST
+from segflow.audiences.choosing import KEPT, LIMITED, SLOTS, choose
+from segflow.audiences.exposures import NEW, PAST
 from segflow.audiences.history import listed
 from segflow.audiences.membership import Evaluation
 from segflow.audiences.people import NUMBER, PEOPLE
@@ -71,19 +71,15 @@ def decide(
     exposures.prepare(session, candidates.columns["contact_id"])
     waiting = [place for place, roots in candidates.behind.items() if roots]
     exposures.take_up(session, graph, evaluation.as_of, merges, waiting)
+    _list_questions(candidates, evaluation)
     candidates.ask()
     choose(candidates)
-    _list_questions(candidates, evaluation)
     _draw(candidates)
     _tell(candidates)
-    # Not in the transaction: of many rows inserted into a table that the same transaction left
-    # without any, DuckDB 2.0 may find none.
-    exposures.take_back(session, evaluation.as_of, waiting)
-    with session.transaction():
-        _write(candidates, evaluation)
-        exposures.write_ends(session, evaluation.as_of)
-        priorities = [(m.name, m.priority) for m in candidates.messages]
-        exposures.write_next(session, evaluation.as_of, priorities)
+    _write(candidates, evaluation)
+    exposures.carry_out(session, evaluation.as_of, waiting)
+    priorities = [(m.name, m.priority) for m in candidates.messages]
+    exposures.write_next(session, evaluation.as_of, priorities)
     return _count(candidates)
 
 
@@ -119,21 +115,28 @@ def _draw(candidates: Candidates) -> None:
     if holdout.unit == "account":
         unit = f"coalesce({account}, {unit})"
     control = f"{draw(literal(holdout.salt), 'unit_id')} < {round(holdout.percent * 100)}"
-    held_out = f"{draw('message', 'cast(chosen.contact_id as varchar)')} < holdout * 100"
+    held_out = f"{draw('messages.message', 'cast(chosen.contact_id as varchar)')} < holdout * 100"
     before = f"from {PAST} where not is_contract"
     candidates.session.execute(
         f"create or replace table {_DRAWN} as with chosen as (select question, who, contact_id,"
         f" {account} as account_id, {unit} as unit_id from {SLOTS} join {PEOPLE} on who = {NUMBER}"
         " where live is null), units as (select unit_id, bool_or(is_control) as was_control"
         f" {before} and unit_id in (select unit_id from chosen) group by unit_id),"
-        f" controls as (select distinct contact_id {before} and is_control)"
+        f" controls as (select distinct contact_id {before} and is_control),"
+        # Who has been through the draw of a message stays where it put her.
+        f" former as (select message, contact_id, bool_or(reason is not null) as was_held_out"
+        f" {before} and message in (select message from segments.messages where holdout > 0)"
+        " and reason is distinct from 'control_group' and contact_id in"
+        " (select contact_id from chosen) group by all)"
         # Of two who were merged into one, or whose accounts were, the stricter draw stays.
         " select question, who, chosen.account_id, chosen.unit_id, not is_contract and"
         " (controls.contact_id is not null or coalesce(units.was_control,"
         f" {control})) as is_control, case when is_control then 'control_group'"
-        f" when {held_out} then 'holdout' end as reason"
+        f" when holdout > 0 and coalesce(was_held_out, {held_out}) then 'holdout' end as reason"
         " from chosen join segments.messages using (question) left join units using (unit_id)"
         " left join controls on chosen.contact_id = controls.contact_id"
+        " left join former on chosen.contact_id = former.contact_id"
+        " and messages.message = former.message"
     )
 
 
@@ -207,7 +210,7 @@ def _write(candidates: Candidates, evaluation: Evaluation) -> None:
         "comment on view segments.decisions is 'What the latest run decided, and why. One row per"
         " message, channel and contact in one of the message''s segments.'"
     )
-    session.execute(f"insert into segflow.exposures {_exposed(candidates, evaluation)}")
+    session.execute(f"create or replace table {NEW} as {_exposed(candidates, evaluation)}")
 
 
 def _decided(candidates: Candidates, evaluation: Evaluation) -> str:
@@ -220,14 +223,18 @@ def _decided(candidates: Candidates, evaluation: Evaluation) -> str:
         f" slots as (select slots.*, message as has_slot from {SLOTS} as slots"
         " join segments.messages using (question)),"
         " weighed as (select candidates.*, holdout, won_on,"
-        " limited.detail as over, has_slot, slots.who = candidates.who as is_hers,"
+        " limited.detail as over, kept.since, coalesce(now.has_slot, slots.has_slot) as has_slot,"
+        " kept.who is not null or slots.who = candidates.who as is_hers,"
         " slots.live is not null as was_there, case when drawn.who is not null then drawn.reason"
+        " when now.live = kept.live then 'already_live' when kept.who is not null then 'lost'"
         " when won_on is not null and not on_all then 'preferred_channel'"
         " when limited.detail is not null then 'limit' else 'lost' end as because"
         f" from {CANDIDATES} as candidates join segments.messages using (question)"
         f" left join {_DRAWN} as drawn using (question, who)"
         " left join elsewhere using (turn, who)"
         f" left join {LIMITED} as limited using (turn, who)"
+        f" left join {KEPT} as kept using (turn, who) left join slots as now"
+        " on kept.slot = now.slot"
         " left join slots on candidates.slot = slots.slot where candidates.reason is null),"
         " reasoned as (select question, contact_id, variant, send_after, segment, entered_at,"
         f" reason, null as lost_to, detail from {CANDIDATES} where reason is not null union all"
@@ -239,7 +246,7 @@ def _decided(candidates: Candidates, evaluation: Evaluation) -> str:
         " has_slot || ' came before it, and keeps its place while it is live'"
         " else has_slot || ' comes first' end"
         " when 'holdout' then holdout || ' %' when 'preferred_channel' then won_on"
-        " when 'limit' then over end from weighed)"
+        " when 'limit' then over when 'already_live' then since end from weighed)"
         f" select {evaluation.run} as run, {candidates.moment} as as_of, * from reasoned"
     )
 
@@ -253,15 +260,15 @@ def _exposed(candidates: Candidates, evaluation: Evaluation) -> str:
         " map_from_entries(list_sort(list(row(messages.message, priority)))) as beat"
         " from segments.decided join segments.messages using (question)"
         " where lost_to is not null group by all)"
-        f" select {_ID}, {evaluation.run}, decided.as_of, contact_id, account_id, message, goal,"
-        " channel, variant, case when reason is null then 'send' else 'hold' end, reason, priority,"
-        " tags, is_contract, unit_id, is_control, send_after, local_date,"
-        " coalesce(send_after, decided.as_of) + lasts, segment, entered_at, evidence, payload,"
-        f" {said}, beat, fingerprint, {commit}"
+        f" select {_ID} as decision_id, {evaluation.run} as run, decided.as_of, contact_id,"
+        " account_id, message, goal, channel, variant,"
+        " case when reason is null then 'send' else 'hold' end as action, reason, priority, tags,"
+        " is_contract, unit_id, is_control, send_after, local_date,"
+        " coalesce(send_after, decided.as_of) + lasts as lasts_until, segment, entered_at,"
+        f" evidence, payload, {said} as consent, beat, fingerprint, {commit} as git_commit"
         f" from (select {candidates.moment} as as_of, * from {_TOLD} join {_DRAWN}"
         f" using (question, who) join segments.messages using (question)) as decided"
         f" left join beaten using (message, channel, contact_id){statements}"
-        " order by message, channel, contact_id"
     )
 
 

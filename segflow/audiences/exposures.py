@@ -17,8 +17,8 @@ from segflow.errors import WorkspaceError
 # What was carried out, by the ids that contacts have now, and that before this run: views for the
 # session.
 _CARRIED, PAST = "carried_exposures", "past_exposures"
-# Of it what is live, by a number.
-LIVE = f"{SCRATCH}.live"
+# Of it what is live, by a number; what is carried out now, with the columns of exposures.
+LIVE, NEW = f"{SCRATCH}.live", f"{SCRATCH}.new_exposures"
 _ENDED = f"{SCRATCH}.ended"
 
 _COLUMNS = """
@@ -80,7 +80,7 @@ def take_up(
     )
     session.execute(
         f"create or replace table {LIVE} as select row_number() over () as live, decision_id,"
-        f" contact_id, message, channel, goal, is_contract, as_of from {PAST}"
+        f" contact_id, message, channel, goal, action, is_contract, as_of from {PAST}"
         f" anti join ({_ended(now)} and ended_at < {now}) using (decision_id)"
         f" where lasts_until > {now}"
     )
@@ -122,32 +122,47 @@ def end(session: Session, query: str) -> None:
     session.execute(f"delete from {LIVE} where live in (select live from {ended})")
 
 
-def take_back(session: Session, as_of: datetime, waiting: Collection[tuple[str, str]]) -> None:
-    """Forget what an earlier run of this moment decided, but for what is `waiting` now."""
-    now = timestamp(as_of)
-    kept = {
-        "exposures": f"as_of < {now} or {_among(waiting)}",
-        "exposure_ends": f"ended_at < {now}",
+def carry_out(session: Session, as_of: datetime, waiting: Collection[tuple[str, str]]) -> None:
+    """Append NEW, and what is live no longer.
+
+    An earlier run of this moment may have handed over what this one does not decide again: that
+    stays on record, is live no longer, and counts from the next moment on. What both decide is
+    there once, as the later one says it and from the run that said it first.
+
+    Args:
+        waiting: messages and channels that could not be decided on now: what they had stays.
+    """
+    now, tried = timestamp(as_of), f"{SCRATCH}.tried"
+    session.execute(
+        f"create or replace table {tried} as select decision_id, run from segflow.exposures"
+        f" where as_of = {now} and not {_among(waiting)}"
+    )
+    again = f"decision_id in (select decision_id from {NEW})"
+    gone = {
+        "exposures": f"as_of = {now} and not {_among(waiting)} and {again}",
+        "exposure_ends": f"ended_at = {now}",
     }
-    for table, stays in kept.items():
-        if session.rows(f"select 1 from segflow.{table} where not ({stays}) limit 1"):
+    for table, condition in gone.items():
+        if session.rows(f"select 1 from segflow.{table} where {condition} limit 1"):
             session.execute(
                 f"create or replace table segflow.{table} as"
-                f" select * from segflow.{table} where {stays}"
+                f" select * from segflow.{table} where not ({condition})"
             )
+    session.execute(
+        f"insert into segflow.exposures select new.* replace (coalesce(tried.run, new.run) as run)"
+        f" from {NEW} as new left join {tried} as tried using (decision_id)"
+        " order by message, channel, contact_id"
+    )
+    session.execute(
+        f"insert into segflow.exposure_ends select decision_id, {now}, min(reason) from"
+        f" (from {_ENDED} union all select decision_id, 'decided_anew' from {tried}"
+        f" where not {again}) group by decision_id order by decision_id"
+    )
 
 
 def _among(places: Collection[tuple[str, str]]) -> str:
     pairs = ", ".join(f"({literal(message)}, {literal(channel)})" for message, channel in places)
     return f"(message, channel) in ({pairs})" if pairs else "false"
-
-
-def write_ends(session: Session, as_of: datetime) -> None:
-    """Append what is live no longer."""
-    session.execute(
-        f"insert into segflow.exposure_ends select decision_id, {timestamp(as_of)}, min(reason)"
-        f" from {_ENDED} group by decision_id order by decision_id"
-    )
 
 
 def write_next(session: Session, as_of: datetime, priorities: Iterable[tuple[str, int]]) -> None:

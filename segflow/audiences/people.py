@@ -8,7 +8,7 @@ a fraction of the time of texts.
 from collections.abc import Iterable
 
 from segflow.audiences.exposures import PAST
-from segflow.audiences.permission import HELD, address_sql, permission_sql
+from segflow.audiences.permission import HELD, OF_WHAT, address_sql, permission_sql
 from segflow.audiences.policies import used
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.relations import literal, quoted
@@ -66,8 +66,8 @@ class People:
         """A table with one row per segment and member.
 
         Beside `segment`, its `number`, `contact_id` and `entered_at` there are `who`, her number,
-        which is null where she is no contact any more, her `spot` on the channel, HELD, CLOCK, and
-        what messages ask of her, named by `of_contact`.
+        which is null where she is no contact any more, her `spot` on the channel, HELD, OF_WHAT,
+        CLOCK, and what messages ask of her, named by `of_contact`.
         """
         key = permission_sql(self.graph, channel, purpose, goal, PEOPLE)
         if key not in self._made:
@@ -76,7 +76,8 @@ class People:
             asked = "".join(f", people.{quoted(c)} as {of_contact(c)}" for c in self._asked)
             self.session.execute(
                 f"create or replace table {table} as select members.*, {spot} as spot,"
-                f" people.{HELD}, people.{CLOCK}{asked} from {_MEMBERS} as members"
+                f" people.{HELD}, people.{OF_WHAT}, people.{CLOCK}{asked}"
+                f" from {_MEMBERS} as members"
                 f" left join ({key}) as people on members.who = people.{NUMBER}{shared}"
             )
             self._made[key] = table

@@ -12,7 +12,7 @@ from segflow.compile.relations import literal, quoted
 from segflow.project.nodes import Channel, Purpose
 
 # What `permission_sql` adds to the columns of contacts; names that no table has by chance.
-ADDRESS, HELD = '"its address"', '"held because"'
+ADDRESS, HELD, OF_WHAT = '"its address"', '"held because"', '"because of"'
 PROFILING = "profiling"
 # Asks nothing but whether an address is good: for what was decided, or cannot be yet.
 OWED = Purpose(name="", basis="contract")
@@ -27,22 +27,30 @@ def permission_sql(
 ) -> str:
     """A SELECT of all contacts, with ADDRESS, and HELD: null where a message may go out.
 
-    `contacts` is a table to take them from that has at least what the channel asks for.
+    OF_WHAT names the segment that suppresses, or the purpose that is refused: by the contact, else
+    by another with the same address. `contacts` is a table to take them from that has at least what
+    the channel asks for.
     """
     contacts = contacts or str(graph.relations[str(graph.find(CONTACTS))])
     refused = "is not true" if channel.needs_consent and purpose.basis == "consent" else "is false"
+    another = "' (another contact with this address)'"
     return (
         f"with people as ({_people(graph, channel, purpose, goal, contacts)}),"
         f' refusals as (select {ADDRESS}, bool_or("is reachable" is false) as unreachable,'
-        ' bool_or("is suppressed") as suppressed, bool_or("is granted" is false) as refused'
-        ' from people where "is reachable" is false or "is suppressed" or "is granted" is false'
+        ' min("in segment") as segment, min("refuses") as purpose from people'
+        ' where "is reachable" is false or "in segment" is not null or "refuses" is not null'
         f" group by {ADDRESS})"
-        ' select people.* exclude ("is reachable", "is suppressed", "is granted"), case'
+        ' select people.* exclude ("is reachable", "in segment", "is granted", "refuses"), case'
         f" when people.{ADDRESS} is null then 'no_address'"
         " when people.\"is reachable\" is not true or refusals.unreachable then 'unreachable'"
-        " when people.\"is suppressed\" or refusals.suppressed then 'suppressed'"
-        f" when people.\"is granted\" {refused} or refusals.refused then 'no_consent'"
-        f" end as {HELD} from people left join refusals on people.{ADDRESS} = refusals.{ADDRESS}"
+        ' when people."in segment" is not null or refusals.segment is not null'
+        " then 'suppressed'"
+        f' when people."is granted" {refused} or refusals.purpose is not null'
+        f" then 'no_consent' end as {HELD}, case {HELD}"
+        f" when 'suppressed' then coalesce(people.\"in segment\", refusals.segment || {another})"
+        f" when 'no_consent' then coalesce(people.\"refuses\", refusals.purpose || {another})"
+        f" end as {OF_WHAT} from people left join refusals"
+        f" on people.{ADDRESS} = refusals.{ADDRESS}"
     )
 
 
@@ -68,23 +76,23 @@ def _people(
     reachable = "true"
     if channel.reachable:
         reachable = f"try_cast(contacts.{quoted(channel.reachable)} as boolean)"
-    suppressed, granted, joins = "false", "true", ""
+    segment, granted, refuses, joins = "null::varchar", "true", "null::varchar", ""
     segments = suppressing(channel, purpose, goal)
     if segments:
         names = ", ".join(map(literal, segments))
-        suppressed = "suppressed.contact_id is not null"
+        segment = "suppressed.segment"
         joins += (
-            " left join (select distinct contact_id from segments.memberships"
-            f" where segment in ({names})) as suppressed"
+            " left join (select contact_id, min(segment) as segment from segments.memberships"
+            f" where segment in ({names}) group by contact_id) as suppressed"
             " on contacts.contact_id = suppressed.contact_id"
         )
     if not purpose.is_contract:
-        granted = "statements.is_granted"
+        granted, refuses = "statements.is_granted", "statements.refuses"
         joins += f" left join ({_statements(graph, channel, purpose)}) as statements"
         joins += " on contacts.contact_id = statements.contact_id"
     return (
         f'select contacts.*, {address_sql(channel)} as {ADDRESS}, {reachable} as "is reachable",'
-        f' {suppressed} as "is suppressed", {granted} as "is granted"'
+        f' {segment} as "in segment", {granted} as "is granted", {refuses} as "refuses"'
         f" from {contacts} as contacts{joins}"
     )
 
@@ -93,13 +101,15 @@ def _statements(graph: Graph, channel: Channel, purpose: Purpose) -> str:
     """One row per contact that said yes or no; a project without consents has nobody who agreed."""
     consents = graph.relations.get(str(graph.find(CONSENTS)))
     if consents is None:
-        return "select null as contact_id, null as is_granted limit 0"
+        return "select null as contact_id, null as is_granted, null::varchar as refuses limit 0"
     profiling = f"purpose = {literal(PROFILING)}"
     asked = "false"
     if channel.needs_consent:
         asked = f"channel = {literal(channel.name)} and purpose = {literal(purpose.name)}"
     return (
-        f"select contact_id, case when bool_or({profiling} and is_granted is not true) then false"
-        f" else bool_and(is_granted is true) filter (where {asked}) end as is_granted"
+        f"select contact_id, bool_and(is_granted is true) filter (where {asked}) as said,"
+        f" case when bool_or({profiling} and is_granted is not true) then {literal(PROFILING)}"
+        f" when not said then {literal(purpose.name)} end as refuses,"
+        " case when refuses is null then said else false end as is_granted"
         f" from {consents} where {profiling} or ({asked}) group by contact_id"
     )

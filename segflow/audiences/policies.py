@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from segflow.audiences.permission import HELD, suppressing
+from segflow.audiences.permission import HELD, OF_WHAT
 from segflow.compile.relations import interval, literal
 from segflow.project.nodes import Channel, FrequencyCap, Message, Purpose
 
@@ -72,19 +72,26 @@ def _unknown(_: Question) -> tuple[str, str]:
 
 
 def _permission(reason: str, detail: Callable[[Question], str]) -> Holds:
-    return lambda asked: (f"members.{HELD} = {literal(reason)}", literal(detail(asked)))
+    return lambda asked: (f"members.{HELD} = {literal(reason)}", detail(asked))
 
 
-def _suppressing(asked: Question) -> str:
-    return " or ".join(suppressing(asked.channel, asked.purpose, asked.message.goal))
+def _address(asked: Question) -> str:
+    return literal(asked.channel.address)
 
 
-def _purpose(asked: Question) -> str:
-    return asked.purpose.name if asked.channel.needs_consent else "profiling"
+def _refused(asked: Question) -> str:
+    never = literal(f"has not agreed to {asked.purpose.name}")
+    return f"coalesce('has refused ' || members.{OF_WHAT}, {never})"
 
 
 def _already_live(_: Question) -> tuple[str, str]:
-    return "live.as_of is not null", "cast(cast(live.as_of as date) as varchar)"
+    return "live.live is not null", since("live")
+
+
+def since(live: str) -> str:
+    """SQL that says since when a contact has a message, or is held out of it."""
+    said = f"case {live}.action when 'send' then 'has it' else 'is held out of it' end"
+    return f"{said} || ' since ' || cast({live}.as_of as date)"
 
 
 def _no_payload(asked: Question) -> tuple[str, str] | None:
@@ -123,8 +130,8 @@ def _over_max_per_contact(asked: Question) -> tuple[str, str] | None:
 def _frequency_cap(asked: Question) -> tuple[str, str] | None:
     caps = asked.channel.frequency_cap
     found = {f"list_contains(capped.caps, {n})": literal(_cap(caps[n])) for n in asked.caps}
-    whens = " ".join(f"when {condition} then {detail}" for condition, detail in found.items())
-    return (" or ".join(found), f"case {whens} end") if found else None
+    reached = ", ".join(f"case when {condition} then {cap} end" for condition, cap in found.items())
+    return (" or ".join(found), f"concat_ws(' and ', {reached})") if found else None
 
 
 def _cap(cap: FrequencyCap) -> str:
@@ -176,33 +183,33 @@ POLICIES = (
         "no address",
         "has no {detail}",
         "there is an address",
-        _permission("no_address", lambda q: q.channel.address),
+        _permission("no_address", _address),
     ),
     Policy(
         "unreachable",
         "unreachable",
         "is not to be reached there",
         "the address is good, for all who have it",
-        _permission("unreachable", lambda _: ""),
+        _permission("unreachable", lambda _: "''"),
     ),
     Policy(
         "suppressed",
         "suppressed",
         "is in {detail}, and gets none",
         "she, and whoever shares her address, has left that segment",
-        _permission("suppressed", _suppressing),
+        _permission("suppressed", lambda _: f"members.{OF_WHAT}"),
     ),
     Policy(
         "no_consent",
         "no consent",
-        "has not agreed to {detail}, or refused it",
-        "she agrees, and nobody with her address refuses",
-        _permission("no_consent", _purpose),
+        "{detail}",
+        "she agrees, refuses nothing, and nor does anybody with her address",
+        _permission("no_consent", _refused),
     ),
     Policy(
         "already_live",
         "already live",
-        "has it, or is held out, since {detail}",
+        "{detail}",
         "that is over",
         _already_live,
     ),
@@ -224,7 +231,7 @@ POLICIES = (
     Policy(
         "frequency_cap",
         "frequency cap",
-        "this address has had {detail}",
+        "its address is at the cap of {detail}, with what it was held out of",
         "some of these are longer ago",
         _frequency_cap,
     ),
@@ -238,13 +245,13 @@ POLICIES = (
         "lost",
         "get another message",
         "{detail}",
-        "that place is free, or this message comes first by its priority",
+        "its place is free: what is live keeps it, what is not gives way to a higher priority",
     ),
     Policy(
         "limit",
         "over the message's limit",
         "is over the limit: {detail}",
-        "the limit has room for her",
+        "the limit has room for her, which one in total never has again",
         _over_max_per_contact,
     ),
     Policy(
@@ -257,7 +264,7 @@ POLICIES = (
         "holdout",
         "held out of the message",
         "is held out to see what the message does: {detail}",
-        "the message holds out fewer",
+        "another message stands for it: nobody moves in or out of this draw",
     ),
 )
 # What stands beside a number of candidates, by reason; the last two are of audiences alone.

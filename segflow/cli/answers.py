@@ -29,6 +29,7 @@ _ENDED = {
     "success": "its goal was reached",
     "displaced": "what is owed by contract took its place",
     "merged": "two contacts turned out to be one",
+    "decided_anew": "another run of that moment decided otherwise",
 }
 
 Answer = Card | Verdict | Profile | Story

@@ -152,12 +152,12 @@ class Grounds:
         )
 
     def latest(self, channel: str, as_of: datetime) -> dict[str, date]:
-        """The latest messages that caps count of her address before a moment, and their days."""
+        """The latest that caps count of her address before a moment, and their days."""
         had = self._had(channel, as_of)
         return dict(
             self._session.rows(
-                f"select message, max(local_date) from ({had}) group by message"
-                " order by 2 desc, 1 limit 5"
+                "select if(action = 'send', '', 'held out of ') || message, max(local_date)"
+                f" from ({had}) group by all order by 2 desc, 1 limit 5"
             )
         )
 
