@@ -194,8 +194,9 @@ class Candidates:
         message, channel = asked.message, asked.channel
         mine = f"message = {literal(message.name)}"
         found = {
-            "live": f"(select contact_id, as_of, action, live from {LIVE} where {mine}"
-            f" and channel = {literal(channel.name)})"
+            "live": "(select contact_id, min(live) as live, arg_min(as_of, live) as as_of,"
+            f" arg_min(action, live) as action from {LIVE} where {mine}"
+            f" and channel = {literal(channel.name)} group by contact_id)"
         }
         if message.exclude:
             found["excluded"] = (

@@ -42,11 +42,12 @@ def choose(candidates: Candidates) -> None:
     for turn, message in enumerate(candidates.messages):
         _choose(candidates, turn, message)
     displaced = f"select live, 'displaced' as reason from {LIVE} anti join {SLOTS} using (live)"
-    session.execute(
-        f"update {CANDIDATES} set reason = null where reason = 'already_live'"
-        f" and live in (select live from ({displaced}))"
-    )
-    exposures.end(session, displaced)
+    if session.rows(f"select 1 from ({displaced}) limit 1"):
+        session.execute(
+            f"update {CANDIDATES} set reason = null where reason = 'already_live'"
+            f" and live in (select live from ({displaced}))"
+        )
+        exposures.end(session, displaced)
 
 
 def _keep_live(candidates: Candidates) -> None:
@@ -66,11 +67,13 @@ def _keep_live(candidates: Candidates) -> None:
         " slot order by is_contract desc, as_of, message, contact_id) > 1)"
         " select slot, question, who, live from kept anti join later using (live)"
     )
+    firsts = [m for m in candidates.messages if len(m.channels) > 1 and not m.on_all_channels]
+    places = [str(candidates.numbers[m.name, name]) for m in firsts for name in m.channels]
     candidates.session.execute(
         f"create or replace table {KEPT} as select turn, who, arg_min(slot, live) as slot,"
         f" min(live) as live, arg_min({since('live')}, live) as since from {SLOTS}"
         f" join {LIVE} as live using (live) join segments.messages using (question)"
-        " where not on_all group by all"
+        f" where question in ({', '.join(places) or 'null'}) group by all"
     )
 
 
