@@ -49,6 +49,55 @@ def test_a_plan_names_messages_that_come_and_go(project: MakeProject) -> None:
     assert "\N{MINUS SIGN}1" in told
 
 
+def test_a_plan_names_what_changed_of_the_control_group(project: MakeProject) -> None:
+    made = outreach(project, LOW, carts=["ann"])
+    made.write({"models/holdout.yml": "holdout: {percent: 5, salt: spring}"})
+    made.run()
+    made.write({"models/holdout.yml": "holdout: {percent: 45, salt: spring}"})
+    assert "holdout percent 5 → 45 · evaluated" in made.segflow("plan").out
+    made.write({"models/holdout.yml": "holdout: {percent: 5, salt: fall, unit: account}"})
+    assert "holdout salt spring → fall, unit contact → account ·" in made.segflow("plan").out
+    (made.root / "models/holdout.yml").unlink()
+    assert "holdout percent 5 → none, salt spring → none" in made.segflow("plan").out
+
+
+def test_a_plan_says_what_is_owed_by_contract_from_now_on(project: MakeProject) -> None:
+    due = message("due", purpose="service")
+    made = outreach(project, LOW, HIGH, due, carts=["ann"])
+    made.run()
+    assert "contract" not in made.segflow("plan").out
+    made.write(messages(LOW | {"purpose": "service"}, HIGH, due, message("new", purpose="service")))
+    told = made.segflow("plan").out
+    assert "message low: purpose marketing → service, new message: new ·" in told
+    owed = "owed by contract: no consent, cap, quiet hours or control group applies"
+    assert f"\nmessage low, message new now {owed}\n" in told
+    made.write(messages(LOW, HIGH, due))
+    made.write({"models/purposes.yml": "purposes: [{name: marketing, basis: contract}]"})
+    told = made.segflow("plan", "--output", "markdown").out
+    assert f"\n\nmessage `low`, message `high` now {owed}\n" in told
+
+
+def test_a_plan_shows_the_values_of_lists_and_what_changed_inside_a_mapping(
+    project: MakeProject,
+) -> None:
+    payload = {"code": "SPRING", "text": "x" * 200}
+    made = outreach(project, LOW | {"payload": payload}, carts=["ann"])
+    caps = "- {name: email, address: email, reachable: is_reachable,"
+    text = (made.root / "models/channels.yml").read_text()
+    line = "- {name: email, address: email, reachable: is_reachable}"
+    capped = f"{caps} frequency_cap: [{{count: 3, per: 7d}}]}}"
+    made.write({"models/channels.yml": text.replace(line, capped)})
+    made.run()
+    capped = f"{caps} frequency_cap: [{{count: 2, per: 7d}}, {{count: 9, per: 30d, goal: renew}}]}}"
+    made.write({"models/channels.yml": text.replace(line, capped)})
+    made.write(messages(LOW | {"payload": {"code": "FALL", "text": "y" * 200}}))
+    told = made.segflow("plan").out
+    assert (
+        "channel email: frequency_cap count 3 per 7d → count 2 per 7d, count 9 per 30d goal renew"
+    ) in told
+    assert f"payload.code SPRING → FALL, payload.text {'x' * 79}… → {'y' * 79}… ·" in told
+
+
 def test_why_a_contact_got_a_message(project: MakeProject) -> None:
     made = outreach(project, LOW, HIGH, carts=["ann:50"])
     made.run()

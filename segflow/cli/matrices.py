@@ -5,12 +5,12 @@ from itertools import groupby
 from textwrap import wrap
 from typing import Any
 
+from segflow.cli.output import OWED
 from segflow.questions.matrix import FINDINGS, MANY, Cell, Matrix, Offer
 
 _WIDTH = 100
 # Longer names of user types are broken, after an underscore.
 _NAME = 8
-_CONTRACT = "owed by contract: no consent, cap or control group keeps it back"
 
 
 def text(made: Matrix) -> Iterator[str]:
@@ -56,7 +56,7 @@ def markdown(made: Matrix) -> Iterator[str]:
     yield "| --- | --- | --- | --- | ---: | --- | ---: | ---: |"
     for m in made.messages:
         to, by = ", ".join(m.segments), ", ".join(m.channels)
-        purpose = f"{m.purpose} ({_CONTRACT})" if m.is_contract else m.purpose
+        purpose = f"{m.purpose} ({OWED})" if m.is_contract else m.purpose
         counts = f"{m.eligible:,} | {m.live:,}"
         yield f"| {m.goal} | **{m.message}** | {to} | {by} | {m.priority} | {purpose} | {counts} |"
     yield ""
@@ -133,7 +133,7 @@ def _messages(messages: tuple[Offer, ...]) -> Iterator[str]:
             yield f"  {name:<22}{to:<28}{by:<32}{m.priority:>4}{m.eligible:>6,}{m.live:>6,}"
     owed = sorted({message.purpose for message in messages if message.is_contract})
     if owed:
-        yield f"* {', '.join(owed)}, {_CONTRACT}"
+        yield f"* {', '.join(owed)}, {OWED}"
 
 
 def _coverage(made: Matrix) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from segflow.build.runner import Watch
 from segflow.journal import Result
 from segflow.report import Report
 
+OWED = "owed by contract: no consent, cap, quiet hours or control group applies"
 # Where more is stopped than this, nobody should let it through by one line.
 _APPROVED_AT_ONCE = 5
 _SHOWN_STOPPED = 8

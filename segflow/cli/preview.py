@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from segflow.cli.output import some, way, ways_on
+from segflow.cli.output import OWED, some, way, ways_on
 from segflow.compile.changes import Changes
 from segflow.planning import Preview
 from segflow.questions.preview import (
@@ -39,7 +39,7 @@ def markdown(made: Preview) -> Iterator[str]:
         yield f"segflow plan: {_title(made)} · {_when(made)}"
         return
     yield from (f"### segflow plan: {_title(made)}", "", _what_changed(made))
-    yield from (f"\n{line}" for line in _failures(made))
+    yield from (f"\n{line}" for line in (*_owed(made), *_failures(made)))
     for names, rows, notes in _tables(made):
         more = len(rows) - _SHOWN
         yield from ("", _row(names), "| --- |" + " ---: |" * (len(names) - 2) + " --- |")
@@ -69,7 +69,7 @@ def text(made: Preview) -> Iterator[str]:
     if _is_quiet(made):
         yield f"{_title(made)} · {_when(made)}"
         return
-    yield from map(_bare, (_title(made), _what_changed(made), *_failures(made)))
+    yield from map(_bare, (_title(made), _what_changed(made), *_owed(made), *_failures(made)))
     for names, rows, notes in _tables(made):
         yield ""
         for first, *counts, last in [names, *rows]:
@@ -105,6 +105,8 @@ def results(made: Preview) -> dict[str, Any]:
         },
         "models": found.models if found else [],
         "downstream": found.downstream if found else [],
+        "said": found.said if found else {},
+        "owed": found.owed if found else [],
         "segments": made.segments,
         "messages": made.messages,
         "audiences": made.audiences,
@@ -201,6 +203,13 @@ def _items(made: Preview) -> list[SegmentPreview | AudiencePreview]:
     return [*made.segments, *made.audiences]
 
 
+def _owed(made: Preview) -> Iterator[str]:
+    """What goes to people who did not ask for it from now on."""
+    owed = [node.split(".") for node in made.changes.owed] if made.changes else []
+    if owed:
+        yield f"{', '.join(f'{kind} `{name}`' for kind, *_, name in owed)} now {OWED}"
+
+
 def _failures(made: Preview) -> Iterator[str]:
     """What fails, and what would stay as it is because of that."""
     failed = {r.name: r.message for r in made.report.results if r.status == "error"}
@@ -211,14 +220,15 @@ def _failures(made: Preview) -> Iterator[str]:
 
 
 def _what_changed(made: Preview) -> str:
-    """The changed vars and seeds, else how many models say something else; and of what moment."""
+    """The changed vars, seeds and what YAML says, then models; and of what moment."""
     said = []
     if made.changes:
         said = [
             f"`{name}` {was} → {now}" + (f" ({made.places[name]})" if name in made.places else "")
             for name, (was, now) in made.changes.vars.items()
         ]
-        said += [*made.changes.said.values()][:3]
+        texts = [*made.changes.said.values()]
+        said += texts[:3] + ([f"{len(texts) - 3} more in YAML"] if len(texts) > 3 else [])
         said += [f"seed `{seed.rpartition('.')[2]}`" for seed in made.changes.seeds]
         edited = [m for m in made.changes.models if m.kind != "text" and not m.causes]
         said += [f"{_KINDS[m.kind]}: `{m.name}`" for m in edited[:3]]

@@ -7,14 +7,19 @@ from difflib import SequenceMatcher
 from textwrap import dedent
 from typing import Any, Literal
 
+import msgspec
+
 from segflow.compile.compiler import Compilation, fingerprint
 from segflow.compile.graph import Graph
+from segflow.project.nodes import Audience, Holdout, Message, by_key
 
 Kind = Literal["new", "columns", "logic", "text", "renamed", "removed"]
 
 
 _PLAIN = ("persona", "goal", "purpose", "channel", "message", "audience")
 _UNSAID = ("description", "meta", "config")
+_HOLDOUT = "holdout"
+_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Changes:
     `vars` have the value before and the one now, None where there is none; `downstream` are the
     ids of nodes that change only through what they read; `roots` are, for each id that changes, the
     names of what it comes from. `said` are messages and the like of which YAML says something else,
-    by id, each with what that is.
+    by id, each with what that is; the control group, which has none, comes first. `owed` are the
+    ids of messages and audiences that are owed by contract and were not.
     """
 
     vars: dict[str, tuple[Any, Any]]
@@ -50,6 +56,7 @@ class Changes:
     downstream: tuple[str, ...]
     roots: dict[str, tuple[str, ...]]
     said: dict[str, str]
+    owed: tuple[str, ...]
 
     @property
     def modified(self) -> set[str]:
@@ -89,7 +96,8 @@ def changes(before: tuple[Graph, Compilation], now: tuple[Graph, Compilation]) -
         if found:
             roots[node] = tuple(dict.fromkeys(found))
     downstream = tuple(node for node in roots if node not in own and node in new.models)
-    return Changes(variables, seeds, tuple(models), downstream, roots, said)
+    owed = tuple(node for node in _owed(new) if node not in _owed(old))
+    return Changes(variables, seeds, tuple(models), downstream, roots, said, owed)
 
 
 def joined(newest: Changes, older: Sequence[tuple[frozenset[str], Changes]]) -> Changes:
@@ -114,12 +122,23 @@ def joined(newest: Changes, older: Sequence[tuple[frozenset[str], Changes]]) -> 
         tuple(n for found in every for n in found.downstream if of(n) is found),
         roots,
         {n: text for found in every for n, text in found.said.items() if of(n) is found},
+        tuple(n for found in every for n in found.owed if of(n) is found),
     )
+
+
+def _owed(graph: Graph) -> dict[str, None]:
+    """The ids of messages and audiences whose purpose is a contract."""
+    contracts = {purpose.name for purpose in graph.project.purposes if purpose.is_contract}
+    said: list[Message | Audience] = [*graph.project.messages, *graph.project.audiences]
+    return {node.id: None for node in said if node.purpose in contracts}
 
 
 def _said_otherwise(old: Graph, new: Graph) -> dict[str, str]:
     """Of messages, audiences and what they name: which keys changed, what came and what went."""
-    found = {
+    before, after = (_of_group(graph.project.holdout) for graph in (old, new))
+    held_out = ", ".join(_differences(before, after))
+    found = {_HOLDOUT: f"{_HOLDOUT} {held_out}"} if held_out else {}
+    found |= {
         node.id: f"no more {node.kind} `{node.name}`"
         for node in old.nodes.values()
         if node.kind in _PLAIN and node.id not in new.nodes
@@ -127,29 +146,45 @@ def _said_otherwise(old: Graph, new: Graph) -> dict[str, str]:
     for node in new.nodes.values():
         if node.kind not in _PLAIN:
             continue
-        before = old.nodes.get(node.id)
-        if before is None:
+        former = old.nodes.get(node.id)
+        if former is None:
             found[node.id] = f"new {node.kind}: `{node.name}`"
             continue
         # Folders may say of these, too.
         was, now = (
             {**n.said(), "tags": n.tags, "guards": getattr(n, "guards", None)}
-            for n in (before, node)
+            for n in (former, node)
         )
-        keys = [
-            f"{key} {_short(was[key])} → {_short(now[key])}"
-            for key in now
-            if key not in _UNSAID and was[key] != now[key]
-        ]
+        keys = ", ".join(_differences(was, now))
         if keys:
-            found[node.id] = f"{node.kind} `{node.name}`: {', '.join(keys)}"
+            found[node.id] = f"{node.kind} `{node.name}`: {keys}"
     return found
 
 
+def _of_group(holdout: Holdout | None) -> dict[str, Any]:
+    return by_key(holdout) if holdout else {}
+
+
+def _differences(was: dict[str, Any], now: dict[str, Any], above: str = "") -> Iterator[str]:
+    """The keys that have another value now, with both; of mappings, the keys inside them."""
+    for key in {**was, **now}:
+        if key in _UNSAID and not above:
+            continue
+        old, new = (msgspec.to_builtins(said.get(key)) for said in (was, now))
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{above}{key}.")
+        elif old != new:
+            yield f"{above}{key} {_short(old)} → {_short(new)}"
+
+
 def _short(value: Any) -> str:
-    if isinstance(value, tuple | list) and all(isinstance(item, str) for item in value):
-        return ", ".join(value) or "none"
-    return str(value) if isinstance(value, str | int | float) else "…" if value else "none"
+    if isinstance(value, dict):
+        text = " ".join(f"{key} {_short(item)}" for key, item in value.items())
+    elif isinstance(value, list | tuple):
+        text = ", ".join(map(_short, value))
+    else:
+        text = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{text[: _SHOWN - 1]}…" if len(text) > _SHOWN else text or "none"
 
 
 def _changed_vars(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
