@@ -489,3 +489,29 @@ def test_a_message_that_fails_stops_no_other(project: MakeProject) -> None:
     made.write(messages(wrong | {"payload": {}}, message()))
     assert made.segflow("retry").code == 0
     assert decided(made)["ann", "wrong", "in_app"] == "send"
+
+
+def test_what_waits_for_its_audience_is_told_beside_what_was_sent(project: MakeProject) -> None:
+    said = (message(), message("ask", segment="trials"), message("shown", channels=["in_app"]))
+    made = outreach(project, *said, carts=["ann", "ben"], trials=["cy"])
+    guarded = "destination: files, fields: {M: message}, guards: {max_entered: 0}}"
+    made.write(
+        {
+            "models/audiences.yml": f"""
+audiences:
+  - {{name: mails, channel: email, key: email, messages: all, {guarded}
+  - {{name: asked, channel: email, key: email, messages: [ask], {guarded}
+  - {{name: empty, channel: customer_service, key: contact_id, messages: all, {guarded}
+  - {{name: banners, channel: in_app, key: contact_id, messages: all, destination: files,
+     fields: {{M: message}}}}
+""",
+            "models/desk.yml": "channels: [{name: customer_service, address: contact_id}]",
+        }
+    )
+    told = made.segflow("run")
+    assert told.code == 1
+    assert told.out.partition("5 sent · 0 held out · 0 held\n")[2].startswith(
+        "  3 of those sent wait: mails is kept as it was\n"
+        "  1 of those sent wait: asked is kept as it was\n\n"
+    )
+    assert " wait: " not in made.segflow("retry", "--approve", "mails=3", "asked=1").out

@@ -202,9 +202,19 @@ def _members(audience: Audience) -> str:
 
 def _live(audience: Audience) -> str:
     """The live messages of an audience's channel, of those that it asks for."""
+    return f"(select * from segments.next_message where {_asked(audience)})"
+
+
+def _asked(audience: Audience) -> str:
     chosen = "" if audience.messages == "all" else f" and message in ({listed(audience.messages)})"
-    channel = literal(audience.channel)
-    return f"(select * from segments.next_message where channel = {channel}{chosen})"
+    return f"channel = {literal(audience.channel)}{chosen}"
+
+
+def count_sent(session: Session, audience: Audience) -> int:
+    """How many of an audience's messages the latest run decided to send."""
+    sent = f"from segments.decisions where action = 'send' and {_asked(audience)}"
+    count: int = session.rows(f"select count(*) {sent}")[0][0]
+    return count
 
 
 def _exclusion(audience: Audience) -> str:

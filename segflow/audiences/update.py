@@ -27,13 +27,15 @@ _MAIL = "email"
 class Updated:
     """What changed. `results` has one entry per audience; `mailable` counts members by segment.
 
-    `stopped` are the segments whose guards hold them where they were, by id, and why.
+    `stopped` are the segments whose guards hold them where they were, by id, and why; `waiting` is
+    how many of the messages decided on wait for an audience that was not built, by its name.
     """
 
     movements: list[Movement] = field(default_factory=list)
     mailable: dict[str, int] = field(default_factory=dict)
     stages: dict[str, int] = field(default_factory=dict)
     decided: Decided | None = None
+    waiting: dict[str, int] = field(default_factory=dict)
     audiences: list[Built] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     watched: Watched = field(default_factory=Watched)
@@ -77,6 +79,9 @@ def update_audiences(
     session.execute(f"create schema if not exists {audiences.SCHEMA}")
     for audience in chosen:
         _audience(session, graph, audience, stale, updated, _undecided(graph, audience, updated))
+        if updated.decided and audience.messages and not updated.results[-1].is_good:
+            sent = audiences.count_sent(session, audience)
+            updated.waiting |= {audience.name: sent} if sent else {}
     return updated
 
 

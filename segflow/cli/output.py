@@ -60,6 +60,7 @@ def results_of(report: Report) -> dict[str, Any]:
         "segments": report.updated.movements,
         "stages": report.updated.stages,
         "messages": report.updated.decided,
+        "waiting": report.updated.waiting,
         "audiences": report.updated.audiences,
         "guards": report.updated.watched.trips,
         "deliveries": report.deliveries,

@@ -205,6 +205,8 @@ def _messages(report: Report) -> Iterator[str]:
         f"Messages  {decided.candidates:,} candidates:  {decided.sent:,} sent ·"
         f" {decided.held_out:,} held out · {held:,} held"
     )
+    for name, count in report.updated.waiting.items():
+        yield f"  [yellow]{count:,} of those sent wait: {name} is kept as it was[/]"
     reasons = [f"{count:,} {COUNTED.get(name, name)}" for name, count in decided.held.items()]
     for start in range(0, len(reasons), 4):
         heading = "why held" if start == 0 else ""
