@@ -15,6 +15,7 @@ from segflow.audiences.backfill import backfill as write_anew
 from segflow.audiences.clauses import write_clauses
 from segflow.audiences.membership import Evaluation
 from segflow.audiences.update import update_audiences
+from segflow.build.leftovers import leftovers
 from segflow.build.plan import Plan, plan_build
 from segflow.build.runner import Watch, run_plan, test_published
 from segflow.build.steps import Execution
@@ -148,16 +149,10 @@ def retry(compiled: Compiled, options: Options, watch: Watch) -> Report:
     destinations = deliveries.open_destinations(compiled.project)
     with locked(engine.location, options.command):
         with published(engine) as session:
-            left = journal.left_behind(session) & graph.nodes.keys()
-        # These are sent while something in them is held back, and once more when it has caught up.
-        for audience in compiled.project.audiences:
-            if (audience.user_types or audience.messages) and left.intersection(
-                graph.parents[audience.id]
-            ):
-                left.add(audience.id)
+            left = leftovers(session, graph)
         if not left:
             return replace(_report(compiled, options), warnings=["nothing was left behind"])
-        plan = plan_build(graph, with_tests(graph, left), False, "left behind by the last run")
+        plan = plan_build(graph, with_tests(graph, left), False, "left behind, or edited since")
         with private_copy(engine):
             report = build_copy(compiled, options, engine, plan, watch)
             engine.commit_run()

@@ -113,6 +113,35 @@ def test_a_failure_ends_in_1_and_in_the_command_to_type_next(made: Project) -> N
     assert "seeds.raw" not in retried.out and "lifecycle.contacts" in retried.out
 
 
+def test_retry_builds_what_was_mended_below_what_failed(made: Project) -> None:
+    read = "select contact_id, cast(age as int) as age from {{ ref('%s') }}"
+    made.write(
+        {
+            "seeds/ages.csv": "contact_id,age\na,old\n",
+            "models/stg_ages.sql": "select * from {{ ref('ages') }}",
+            "models/adults.sql": read % "stg_ages",
+            "models/other_ages.sql": "select * from {{ ref('ages') }}",
+        }
+    )
+    assert made.segflow("run", *VARS).code == 1
+    assert made.segflow("retry", *VARS).code == 1
+    made.write(
+        {"seeds/ages.csv": "contact_id,age\na,70\n", "seeds/raw.csv": FILES["seeds/raw.csv"]}
+    )
+    seeded = made.segflow("retry", *VARS)
+    assert seeded.code == 0, seeded.out
+    assert "seeds.ages" in seeded.out and "lifecycle.stg_ages" in seeded.out
+    assert "seeds.raw" not in seeded.out and "other_ages" not in seeded.out
+    assert made.rows("from lifecycle.adults") == [("a", 70)]
+    made.write({"models/stg_ages.sql": "select contact_id, 'x' as age from {{ ref('ages') }}"})
+    assert made.segflow("run", *VARS).code == 1
+    made.write({"models/stg_ages.sql": "select contact_id, 7 as age from {{ ref('ages') }}"})
+    made.run(*VARS, "--select", "other_ages")
+    mended = made.segflow("retry", *VARS)
+    assert mended.code == 0 and "seeds.ages" not in mended.out
+    assert made.rows("from lifecycle.adults") == [("a", 7)]
+
+
 def test_ls_follows_the_graph_to_the_tool(made: Project) -> None:
     out = made.segflow("ls", *VARS, "--select", "raw+").out.split()
     assert out[0] == "seed:raw"

@@ -7,6 +7,7 @@ name are not: they are read where they lie today.
 import io
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 from segflow.project.cache import state_of
@@ -24,7 +25,7 @@ def pack(project: Project, path: Path) -> None:
     state = state_of(project.files).encode()
     if path.exists() and _comment(path) == state:
         return
-    base = Path(os.path.commonpath([package.root for package in project.packages]))
+    base = _base(project)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -48,6 +49,20 @@ def contents(archive: bytes) -> dict[str, int]:
     """The files of an archive by name, each with a checksum of what is in it."""
     with zipfile.ZipFile(io.BytesIO(archive)) as packed:
         return {info.filename: info.CRC for info in packed.infolist()}
+
+
+def edited(project: Project, archive: bytes) -> set[Path]:
+    """The files of a project that an archive does not have as they are now."""
+    base, was = _base(project), contents(archive)
+    return {
+        file
+        for file in project.files
+        if was.get(file.relative_to(base).as_posix()) != zlib.crc32(file.read_bytes())
+    }
+
+
+def _base(project: Project) -> Path:
+    return Path(os.path.commonpath([package.root for package in project.packages]))
 
 
 def _comment(path: Path) -> bytes:
