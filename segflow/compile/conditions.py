@@ -102,6 +102,9 @@ class Writer:
         if isinstance(node, exp.Binary) and type(node) in _COMPARED:
             sides: list[exp.Expr] = [node.left.unnest(), node.right.unnest()]
             operator = _COMPARED[type(node)]
+            # `any (…)` and `all (…)` have no value of their own.
+            if isinstance(sides[1], exp.Any | exp.All):
+                return "is false" if is_negated else "is true", [node]
             if not sides[0].find(exp.Column) and sides[1].find(exp.Column):
                 operator, sides = _FLIPPED[operator], sides[::-1]
             return (_NEGATED[operator] if is_negated else operator), sides
@@ -121,9 +124,9 @@ class Writer:
 
     def _operand(self, node: exp.Expr) -> Operand:
         is_own = isinstance(node, exp.Column) and node.table == self._base
-        return Operand(
-            self.text(node), spelt(node), node.name if is_own else None, constant_of(node)
-        )
+        sql = f"({spelt(node)})" if isinstance(node, exp.Query) else spelt(node)
+        column = node.name if is_own else None
+        return Operand(self.text(node), sql, column, constant_of(node))
 
     def _asked(self, node: exp.Expr) -> Iterator[Operand]:
         """Columns of contacts that a query inside a condition goes by, but for the id."""
