@@ -28,16 +28,18 @@ def find(graph: Graph, compilation: Compilation) -> Findings:
     """What is certain of segments before any data.
 
     Raises:
-        ProjectError: a segment is exclusive with one that there is not.
+        ProjectError: a segment is exclusive with itself, or with one that there is not.
     """
     if graph.find(CONTACTS) is None:
         return Findings()
     for name, model in graph.segments.items():
         for other in model.config.exclusive_with:
+            at = model.said_at("exclusive_with")
+            if other == name:
+                raise ProjectError(f"`{name}` is exclusive with itself", at, "name another one")
             if other not in graph.segments:
                 message = f"`{name}` is exclusive with the segment `{other}`, which there is not"
-                place = Location(model.model.file)
-                raise ProjectError(message, place, did_you_mean(other, graph.segments))
+                raise ProjectError(message, at, did_you_mean(other, graph.segments))
     sqls = [(node, compiled.sql) for node, compiled in compilation.models.items()]
     declared = [(name, m.config.exclusive_with) for name, m in graph.segments.items()]
     sure = _never_null(graph)
