@@ -1,5 +1,6 @@
 """Why somebody is in a segment: verdicts, values, and what would have to change."""
 
+import re
 from typing import Any
 
 import pytest
@@ -127,9 +128,12 @@ def test_the_case_behind_a_column(made: Project) -> None:
     ]
     assert branches == [
         ("'heavy'", "contacts", "taken", "days > 10"),
-        ("'light'", "contacts", "after", "true"),
+        ("'light'", "contacts", "after", "none of those before it"),
     ]
     assert stage["behind"][0]["condition"]["values"] == {"days": "12"}
+    assert stage["behind"][1]["condition"]["verdict"] is False
+    said = made.segflow("explain", "c2", "light").out
+    assert re.search(r"'light' because \(in contacts\)\n +✓ none of those before it\n", said)
 
 
 def test_what_cannot_be_judged_says_so(made: Project) -> None:

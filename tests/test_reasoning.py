@@ -178,6 +178,7 @@ def test_traps_of_null(project: MakeProject) -> None:
         project,
         drops="t != 'x'",
         drops_more="t not in ('x', 'y') and f",
+        lists="t not in ('x', null) or f",
         says_so="t != 'x' and t is not null",
         handles="t != 'x' or t is null",
         certain="stage != 'x'",
@@ -190,6 +191,7 @@ def test_traps_of_null(project: MakeProject) -> None:
     assert [text for text in warnings if "exclusive" not in text] == [
         "`drops` leaves out whoever has no `t`: add `t is not null` if meant",
         "`drops_more` leaves out whoever has no `t`: add `t is not null` if meant",
+        "`lists` asks what is true of nobody, as a null is in the list: `t not in ('x', null)`",
         "`picks` has nobody once a `lifecycle.contacts.referrer` is null: use not exists for `email not in (select referrer as referrer from lifecycle.contacts as contacts)`",
         '`slips` excludes nobody whose `email` is null: `not exists(select 1 as "1" from lifecycle.contacts as o where o.referrer = email)`',
     ]

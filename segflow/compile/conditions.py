@@ -74,11 +74,14 @@ class Writer:
         """The branches of a CASE, in their order; nothing for anything else."""
         if not isinstance(node, exp.Case):
             return
+        before = []
         for branch in node.args["ifs"]:
             asked = exp.EQ(this=node.this, expression=branch.this) if node.this else branch.this
             yield Arm(self.text(branch.args["true"]), self.clause(asked))
+            before.append(f"({spelt(asked)}) is not true")
         if node.args.get("default"):
-            yield Arm(self.text(node.args["default"]), self.clause(exp.true()))
+            none = Clause("else", "none of those before it", " and ".join(before))
+            yield Arm(self.text(node.args["default"]), none)
 
     def text(self, node: exp.Expr) -> str:
         """SQL as people write it: small letters, contacts' columns without their table."""

@@ -145,6 +145,9 @@ def _traps(graph: Graph, definition: Definition, sure: set[str]) -> Iterator[str
     contacts = lowered(str(graph.relations[str(graph.find(CONTACTS))]))
     tests = list(tests_of(definition))
     for test in tests:
+        if test.operator == "not in" and "null" in (o.text for o in test.operands[1:]):
+            yield f"asks what is true of nobody, as a null is in the list: `{test.text}`"
+            continue
         columns = [lowered(column) for operand in test.reads if (column := operand.column)]
         loose = [c for c in columns if f"{contacts}.{c}" not in sure]
         if test.operator == "not in" and test.picked and lowered(test.picked) not in sure:
