@@ -197,5 +197,5 @@ def test_negation_reaches_the_single_tests(small: Project) -> None:
     assert [(arm.result, arm.condition.text) for arm in case.arms] == [
         ("'vip'", "is_vip"),
         ("'heavy'", "days > 10"),
-        ("'other'", "true"),
+        ("'other'", "none of those before it"),
     ]

@@ -1,5 +1,6 @@
 """Why somebody is in a segment: verdicts, values, and what would have to change."""
 
+import re
 from typing import Any
 
 import pytest
@@ -127,15 +128,37 @@ def test_the_case_behind_a_column(made: Project) -> None:
     ]
     assert branches == [
         ("'heavy'", "contacts", "taken", "days > 10"),
-        ("'light'", "contacts", "after", "true"),
+        ("'light'", "contacts", "after", "none of those before it"),
     ]
     assert stage["behind"][0]["condition"]["values"] == {"days": "12"}
+    assert stage["behind"][1]["condition"]["verdict"] is False
+    said = made.segflow("explain", "c2", "light").out
+    assert re.search(r"'light' because \(in contacts\)\n +✓ none of those before it\n", said)
 
 
 def test_what_cannot_be_judged_says_so(made: Project) -> None:
     (clause,) = explained(made, "c2", "united")["clauses"]
     assert (clause["verdict"], clause["why"]) == (False, "it is a set operation")
     assert "not taken apart: it is a set operation" in made.segflow("explain", "c2", "united").out
+
+
+def test_a_query_inside_a_clause_has_its_value_told(made: Project) -> None:
+    contacts = "{{ ref('contacts') }}"
+    clauses = [
+        f"days > (select avg(days) from {contacts})",
+        "not days < all (select 20)",
+        f"days = any (select days from {contacts})",
+        "(select true)",
+        "(select 3) between 1 and (select 4)",
+    ]
+    sql = f"select contact_id from {contacts} where {' and '.join(clauses)}"
+    made.write({"models/segments/above.sql": sql})
+    made.run("--quiet")
+    average = "(select avg(days) as _col_0 from lifecycle.contacts as contacts)"
+    found = verdicts(explained(made, "c2", "above"))
+    needs = f"more than 7.666666666666667 {average}"
+    assert found[f"days > {average}"] == (False, {"days": "3"}, needs)
+    assert [verdict for verdict, _, _ in found.values()] == [False, False, True, True, True]
 
 
 def test_contacts_go_by_any_identifier(made: Project) -> None:

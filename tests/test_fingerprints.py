@@ -62,6 +62,19 @@ def test_whatever_a_segment_is_made_from_changes_it(project: MakeProject) -> Non
     assert fingerprints(made) == first
 
 
+def test_needless_brackets_do_not(project: MakeProject) -> None:
+    made = project(FILES)
+    first = fingerprints(made)
+    scores = FILES["models/scores.sql"]
+    for text in ("(score) > 0", "(score > 0)", "((score) > (0))"):
+        made.write({"models/scores.sql": scores.replace("score > 0", text)})
+        assert fingerprints(made) == first, text
+    made.write({"models/scores.sql": scores.replace("score + 1", "3 * score + 1")})
+    bare = fingerprints(made)
+    made.write({"models/scores.sql": scores.replace("score + 1", "3 * (score + 1)")})
+    assert "scores" in changed(bare, fingerprints(made))
+
+
 SPACES = st.sampled_from([" ", "\n", "\t  ", " -- as told\n", " /* so */ ", " {# why #} ", "  "])
 
 

@@ -10,7 +10,6 @@ from segflow.compile.graph import MERGES, Graph
 from segflow.compile.relations import literal, quoted, timestamp
 from segflow.engines.base import Session
 from segflow.errors import WorkspaceError
-from segflow.project.load import place
 
 _STAY = "segment, contact_id, entered_at, entered_run"
 
@@ -56,7 +55,7 @@ def rename(session: Session, graph: Graph, segments: Iterable[str]) -> None:
         if new in seen:
             raise WorkspaceError(
                 f"`{new}` is renamed from `{old}`, and both have a history",
-                place(graph.segments[new].model),
+                graph.segments[new].said_at("renamed_from"),
                 "drop `renamed_from`, or take a name that was never used",
             )
         if session.relation_type("segments", old) == "view":

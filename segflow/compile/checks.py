@@ -14,7 +14,7 @@ from segflow.errors import Location, ProjectError, did_you_mean
 from segflow.project import nodes
 from segflow.project.load import place
 from segflow.project.nodes import Node
-from segflow.project.properties import ExpectProperties, GivenProperties
+from segflow.project.properties import ExpectProperties, GivenProperties, Guards
 
 Known = Mapping[str, Columns | None]
 
@@ -140,6 +140,14 @@ def check_segment(segment: ParsedModel, columns: Columns | None) -> None:
             Location(model.file, find_line(model.text, r"^\s*select\b") or 1),
             did_you_mean("contact_id", columns) or "a segment has one row per contact_id",
         )
+    _check_guards(segment.config.guards, segment.said_at("guards.max_left"))
+
+
+def _check_guards(guards: Guards, at: Location) -> None:
+    share = str(guards.max_left)
+    if share.endswith("%") and float(share[:-1]) > 100:
+        message = f"`max_left` {share} never holds anything back: more than everybody cannot leave"
+        raise ProjectError(message, at, "a share of members up to 100%, or a count")
 
 
 def _check_contacts(graph: Graph, known: Known) -> None:
@@ -234,6 +242,7 @@ def _named_by(template: str) -> list[str]:
 
 
 def _check_audience(graph: Graph, audience: nodes.Audience, known: Known) -> None:
+    _check_guards(audience.guards, place(audience, ".guards.max_left"))
     tables = [known.get(str(graph.find(CONTACTS)))]
     tables += [known.get(graph.segments[name].id) for name in audience.segments]
     if None in tables:

@@ -74,11 +74,14 @@ class Writer:
         """The branches of a CASE, in their order; nothing for anything else."""
         if not isinstance(node, exp.Case):
             return
+        before = []
         for branch in node.args["ifs"]:
             asked = exp.EQ(this=node.this, expression=branch.this) if node.this else branch.this
             yield Arm(self.text(branch.args["true"]), self.clause(asked))
+            before.append(f"({spelt(asked)}) is not true")
         if node.args.get("default"):
-            yield Arm(self.text(node.args["default"]), self.clause(exp.true()))
+            none = Clause("else", "none of those before it", " and ".join(before))
+            yield Arm(self.text(node.args["default"]), none)
 
     def text(self, node: exp.Expr) -> str:
         """SQL as people write it: small letters, contacts' columns without their table."""
@@ -102,6 +105,9 @@ class Writer:
         if isinstance(node, exp.Binary) and type(node) in _COMPARED:
             sides: list[exp.Expr] = [node.left.unnest(), node.right.unnest()]
             operator = _COMPARED[type(node)]
+            # `any (…)` and `all (…)` have no value of their own.
+            if isinstance(sides[1], exp.Any | exp.All):
+                return "is false" if is_negated else "is true", [node]
             if not sides[0].find(exp.Column) and sides[1].find(exp.Column):
                 operator, sides = _FLIPPED[operator], sides[::-1]
             return (_NEGATED[operator] if is_negated else operator), sides
@@ -121,9 +127,9 @@ class Writer:
 
     def _operand(self, node: exp.Expr) -> Operand:
         is_own = isinstance(node, exp.Column) and node.table == self._base
-        return Operand(
-            self.text(node), spelt(node), node.name if is_own else None, constant_of(node)
-        )
+        sql = f"({spelt(node)})" if isinstance(node, exp.Query) else spelt(node)
+        column = node.name if is_own else None
+        return Operand(self.text(node), sql, column, constant_of(node))
 
     def _asked(self, node: exp.Expr) -> Iterator[Operand]:
         """Columns of contacts that a query inside a condition goes by, but for the id."""

@@ -102,7 +102,7 @@ def _check_renamed(graph: Graph) -> None:
         old = model.config.renamed_from
         if old is None:
             continue
-        at = place(model.model)
+        at = model.said_at("renamed_from")
         if not model.is_segment:
             raise ProjectError(f"`renamed_from` is for segments, not for `{model.model.name}`", at)
         if old in taken:

@@ -33,7 +33,7 @@ class Operand(Struct, frozen=True):
 
 
 class Arm(Struct, frozen=True):
-    """One `when … then …` of a CASE; the last may be `else`, whose condition is `true`."""
+    """One `when … then …` of a CASE; the last may be `else`, whose condition has that kind."""
 
     result: str
     condition: "Clause"

@@ -38,8 +38,8 @@ class Outline(Struct, frozen=True):
     `columns` are lower case and in order, None where they cannot be known; `conditions` are the
     names of columns that decide which rows there are. `clocks` make the result depend on when or
     how often it runs; `unstable` are calls whose ties differ between runs. `lineage` is packed, as
-    it is seldom asked for, and empty where it is not known; `digest` changes with the SQL, comments
-    and formatting apart.
+    it is seldom asked for, and empty where it is not known; `digest` changes with the SQL, but
+    for comments, formatting and needless brackets.
     """
 
     columns: Columns | None = None

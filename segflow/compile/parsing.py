@@ -18,7 +18,7 @@ from segflow.compile.relations import Relation
 from segflow.errors import Location, ProjectError, SegflowError
 from segflow.project import documents
 from segflow.project.folders import merge
-from segflow.project.load import Project
+from segflow.project.load import Project, place
 from segflow.project.nodes import DataTest, Model
 from segflow.project.properties import DataTestConfig, ModelConfig
 
@@ -40,6 +40,12 @@ class ParsedModel(Struct, frozen=True):
     @property
     def is_segment(self) -> bool:
         return self.config.materialized == "segment"
+
+    def said_at(self, key: str) -> Location:
+        """Where its own file says a key of its config, or else YAML."""
+        word = key.rpartition(".")[2]
+        line = find_line(self.model.text, rf"\b{word}\b['\"]?\s*[=:]")
+        return Location(self.model.file, line) if line else place(self.model, f".config.{key}")
 
 
 class Parser:

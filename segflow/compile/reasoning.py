@@ -7,7 +7,7 @@ Anything else is true, false or null, and nothing more is known of it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise, product
@@ -105,11 +105,18 @@ class Reasoner:
         is_known = bool(self._cases[other]) and (one.source == two.source or is_of_contacts)
         return is_known and all(_implies(case, form) for case in cases for form in forms)
 
-    def common(self, name: str, other: str) -> str | None:
-        """Values of contacts' columns with which somebody is in both; None where unknown."""
+    def common(
+        self, name: str, other: str, are_free: Callable[[Iterable[str]], bool]
+    ) -> str | None:
+        """Values of contacts' columns with which somebody is in both; None where unknown.
+
+        Args:
+            are_free: whether some columns can have any values together.
+        """
         for one, two in product(self._cases[name] or [], self._cases[other] or []):
             case = _both(one, two)
-            if case and all(source == "" for source, _ in case):
+            is_of_contacts = all(source == "" for source, _ in case or ())
+            if case and is_of_contacts and are_free(column for _, column in case):
                 said = [self._example(key, mask) for key, mask in sorted(case.items())]
                 if None not in said:
                     return ", ".join(filter(None, said))

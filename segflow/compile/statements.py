@@ -9,6 +9,7 @@ import msgspec
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.simplify import simplify_parens
 
 from segflow.compile.columns import resolve
 from segflow.compile.names import digest
@@ -68,6 +69,10 @@ def outline(sql: str, known: Mapping[str, Columns | None]) -> Outline:
     clocks, unstable = _calls(found[0], sql)
     places = found[0].find_all(exp.Where, exp.Having, exp.Qualify)
     asked = {column.name.lower() for place in places for column in place.find_all(exp.Column)}
+    for bracket in [*found[0].find_all(exp.Paren)][::-1]:
+        # `(a).b` is a field, `a.b` may be a column.
+        if not isinstance(bracket.parent, exp.Dot):
+            bracket.replace(simplify_parens(bracket, "duckdb"))
     return Outline(
         shape.columns,
         tuple(problems),
