@@ -76,6 +76,13 @@ def test_what_was_sent_is_kept_and_why_somebody_was_held_is_not(project: MakePro
     ]
     then = made.segflow("explain", "ann", "--message", "low", "--run", "1").out
     assert "never sent up to then" in then and "segments.decision_counts" in then
+    assert "it is not known whether she was held or no candidate" in then
+    no_run = made.segflow("explain", "ann", "--message", "low", "--run", "99")
+    assert no_run.code == 2
+    assert "there is no run 99" in no_run.err and "hint: the latest is run 2" in no_run.err
+    before = made.segflow("explain", "ann", "--message", "low", "--at", "2020-01-01")
+    assert before.code == 2
+    assert "nothing was decided by then: the first run was as of 2026-07-01" in before.err
     now = made.segflow("explain", "ann", "--message", "low").out
     assert "never sent; not a candidate in the latest run" in now
 
@@ -149,6 +156,25 @@ def test_a_message_whose_audience_was_held_went_nowhere_yet(project: MakeProject
     assert made.segflow("run").code == 1
     told = told_of(made, "ann", "--message", "high")
     assert any(line.startswith("to        files not yet: mails was held, ") for line in told)
+
+
+NEXT_MESSAGE = """
+audiences:
+  - {name: everybody, user_types: all, channel: in_app, destination: files, key: contact_id,
+     fields: {next: next_message}}
+"""
+
+
+def test_a_channel_that_asks_for_no_consent_and_user_types_that_carry_the_message(
+    project: MakeProject,
+) -> None:
+    agreed = FILES["seeds/agreed.csv"] + "ann,in_app,marketing,true\n"
+    made = outreach(project, HIGH | {"channels": ["in_app"]}, carts=["ann"])
+    made.write({"models/everybody.yml": NEXT_MESSAGE, "seeds/agreed.csv": agreed})
+    made.run()
+    told = told_of(made, "ann", "--message", "high")
+    assert "to        files, in everybody where none of her other messages comes first" in told
+    assert any(line.startswith("allowed   it asks for no consent; no refusal") for line in told)
 
 
 def test_what_would_have_to_change(project: MakeProject) -> None:
