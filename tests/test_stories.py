@@ -198,10 +198,24 @@ def test_a_contact_that_was_merged_keeps_her_story(project: MakeProject) -> None
     made = outreach(project, HIGH, carts=["ben"])
     made.run()
     merged = "select 'ben' as merged_contact_id, 'ann' as contact_id"
+    gone = "select * from {{ ref('people') }} where contact_id != 'ben'"
     made.write({"models/merged_contacts.sql": merged, **members(carts=["ann"])})
+    made.write({"models/contacts.sql": gone})
     made.run("--as-of", "2026-07-05 02:00:00")
+    for arguments in (("ben",), ("ben", "carts"), ("ben", "--message", "high")):
+        told = made.segflow("explain", *arguments).out.splitlines()
+        assert told[:2] == ["ben was merged into ann", ""] and told[2].startswith("ann")
     told = told_of(made, "ann", "--message", "high", "--run", "1")
     assert told[2] == "2026-07-01 02:00 UTC, run 0001: SENT high by email"
+
+
+def test_a_message_is_no_contact(project: MakeProject) -> None:
+    made = outreach(project, HIGH, carts=["ann"])
+    made.run()
+    outcome = made.segflow("explain", "high")
+    assert outcome.code == 2
+    assert "`high` is a message, and no contact" in outcome.err
+    assert "hint: segflow explain CONTACT --message high" in outcome.err
 
 
 def test_somebody_held_out_is_told_so(project: MakeProject) -> None:

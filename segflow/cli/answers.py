@@ -42,6 +42,9 @@ def results(answer: Answer) -> dict[str, Any]:
 
 
 def lines(answer: Answer) -> Iterator[str]:
+    if not isinstance(answer, Profile) and answer.merged:
+        yield f"{answer.merged} was merged into {answer.contact}"
+        yield ""
     if isinstance(answer, Profile):
         yield from _profile(answer)
     elif isinstance(answer, Story):

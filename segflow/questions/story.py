@@ -86,7 +86,8 @@ class Decision:
 class Story:
     """All that is known of a contact and her messages, or one of them, the latest first.
 
-    `who` is how she is called, by column; `is_past` where it was asked how it stood earlier.
+    `who` is how she is called, by column; `is_past` where it was asked how it stood earlier;
+    `merged` is the id that was asked for, where that is now this contact.
     """
 
     contact: str
@@ -95,6 +96,7 @@ class Story:
     exposures: tuple[Exposure, ...]
     is_past: bool
     who: dict[str, str] = field(default_factory=dict)
+    merged: str | None = None
 
 
 def tell(
@@ -131,7 +133,9 @@ def tell(
 
 def _check_past(session: Session, until: datetime | None, run: int | None) -> None:
     """Nothing is told of runs that there were not."""
-    runs = dict(session.rows("select run, as_of from segflow.runs order by run"))
+    runs: dict[int, datetime] = dict(
+        session.rows("select run, as_of from segflow.runs order by run")
+    )
     if run is not None and run not in runs:
         raise ProjectError(f"there is no run {run}", hint=f"the latest is run {max(runs)}")
     first = min(runs.values())
