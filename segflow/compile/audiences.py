@@ -114,8 +114,10 @@ def _named(node: Node) -> Iterator[Named]:
                 if name:
                     yield kind, name, f".frequency_cap[{index}].{kind}"
     elif isinstance(node, nodes.Gap):
-        yield "goal", node.goal, ""
-        yield "channel", node.channel, ".channel"
+        # Which stages there are is known from the data only.
+        if node.channel is not None:
+            yield "goal", node.name, ""
+            yield "channel", node.channel, ".channel"
     elif isinstance(node, nodes.Message):
         yield "goal", node.goal, ".goal"
         yield "purpose", node.purpose, ".purpose"

@@ -150,11 +150,10 @@ class Destination(Node, frozen=True, kw_only=True):
 
 
 class Gap(Node, frozen=True, kw_only=True):
-    """A goal that is meant to have no message on a channel."""
+    """A goal that is meant to have no message on a `channel`, or a user type to have none."""
 
     kind: ClassVar[str] = "allow_empty"
-    goal: str
-    channel: str
+    channel: str | None
 
 
 class MacroFile(Struct, frozen=True):
