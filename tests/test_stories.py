@@ -77,6 +77,8 @@ def test_what_was_sent_is_kept_and_why_somebody_was_held_is_not(project: MakePro
     then = made.segflow("explain", "ann", "--message", "low", "--run", "1").out
     assert "never sent up to then" in then and "segments.decision_counts" in then
     assert "it is not known whether she was held or no candidate" in then
+    latest = made.segflow("explain", "ann", "--message", "low", "--run", "2").out
+    assert "not a candidate in the latest run" in latest
     no_run = made.segflow("explain", "ann", "--message", "low", "--run", "99")
     assert no_run.code == 2
     assert "there is no run 99" in no_run.err and "hint: the latest is run 2" in no_run.err

@@ -120,19 +120,18 @@ def tell(
     if message is not None and message not in known:
         hint = did_you_mean(message, known) or "segflow ls --resource-type message"
         raise ProjectError(f"unknown message `{message}`", hint=hint)
-    _check_past(session, until, run)
+    is_past = _is_past(session, until, run)
     hers = f"cast(contact_id as varchar) in ({listed(ids_of(session, graph, [contact]))})"
     if message is not None:
         hers += f" and message = {literal(message)}"
     hers += f" and as_of <= {timestamp(until)}" if until else ""
     hers += f" and run <= {run}" if run is not None else ""
-    is_past = until is not None or run is not None
     found = (_decisions(session, contact, hers), _exposures(session, hers))
     return Story(contact, message, *found, is_past)
 
 
-def _check_past(session: Session, until: datetime | None, run: int | None) -> None:
-    """Nothing is told of runs that there were not."""
+def _is_past(session: Session, until: datetime | None, run: int | None) -> bool:
+    """Whether later runs are left out; raises ProjectError where there was no such run."""
     runs: dict[int, datetime] = dict(
         session.rows("select run, as_of from segflow.runs order by run")
     )
@@ -141,6 +140,8 @@ def _check_past(session: Session, until: datetime | None, run: int | None) -> No
     first = min(runs.values())
     if until is not None and until < first:
         raise ProjectError(f"nothing was decided by then: the first run was as of {first}")
+    latest = max(runs)
+    return (run is not None and run < latest) or (until is not None and until < runs[latest])
 
 
 def in_full(
