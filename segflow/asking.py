@@ -79,12 +79,14 @@ def explain(
             return replace(profile, persona=chosen.label, description=chosen.description)
         if len(names) == 1 and names[0] in graph.segments:
             return explain_segment(session, graph, definitions, names[0])
-        contact = find_contact(session, graph, names[0])
+        contact, merged = find_contact(session, graph, names[0])
         if len(names) == 2:
-            return explain_membership(session, definitions, contact, names[1])
+            verdict = explain_membership(session, definitions, contact, names[1])
+            return replace(verdict, merged=merged)
         card = explain_contact(session, graph, definitions, contact)
         has_any = session.relation_type("segments", "decisions") is not None
-        return replace(card, story=tell(session, graph, contact, None)) if has_any else card
+        story = tell(session, graph, contact, None) if has_any else None
+        return replace(card, story=story, merged=merged)
 
 
 def explain_message(
@@ -96,8 +98,9 @@ def explain_message(
         raise ProjectError("there is no model `contacts`, whose rows could be explained")
     definitions = Definitions(graph, compiled.compilation)
     with published(open_engine(compiled.project)) as session:
-        contact = find_contact(session, graph, name)
+        contact, merged = find_contact(session, graph, name)
         story = tell(session, graph, contact, message, moment(at) if at else None, run)
+        story = replace(story, merged=merged)
         return in_full(session, graph, definitions, story, identifiers(graph))
 
 

@@ -167,6 +167,21 @@ def test_what_is_meant_is_allowed(project: MakeProject) -> None:
     assert not {f for f in findings(made) if f[0] == "channel"}
 
 
+def test_a_user_type_that_is_meant_to_have_none(project: MakeProject) -> None:
+    made = outreach(project, message(segment="trials"), carts=["ann"])
+    personas = "personas: [{name: carla, segment: carts}]\n"
+    made.write({"models/personas.yml": personas})
+    made.run()
+
+    def without() -> set[str]:
+        found = matrix(made, "--by", "persona")["findings"]
+        return {f["name"] for f in found if f["kind"] == "user_type"}
+
+    assert "carla" in without()
+    made.write({"models/personas.yml": f"{personas}allow_empty: [carla]\n"})
+    assert without() == {"none"}
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [

@@ -23,6 +23,11 @@ CHANNEL = MESSAGES_YML.replace("reachable: is_reachable}", "reachable: is_reacha
         ({"purpose": "marketting"}, "unknown purpose `marketting`", "did you mean `marketing`?"),
         ({"priority": 101}, "`priority` is from 0 to 100", ""),
         ({"cooldown": "3 days"}, "`cooldown` is written as in 30m, 12h or 7d", ""),
+        ({"cooldown": "3651d"}, "`cooldown` is at most 3650d, not `3651d`", ""),
+        ({"cooldown": "999999999d"}, "`cooldown` is at most 3650d", ""),
+        ({"goal_cooldown": "87601h"}, "`goal_cooldown` is at most 3650d", ""),
+        ({"lasts": "5256001m"}, "`lasts` is at most 3650d", ""),
+        ({"after": {"message": "x", "at_least": "9999d"}}, "`at_least` is at most 3650d", ""),
         ({"cooldown": "0d"}, "`cooldown` is written as in 30m, 12h or 7d", ""),
         ({"send_at": "25:00"}, "`send_at` is a time of day", ""),
         ({"holdout": "ten"}, "`holdout` is written as in 10%", ""),
@@ -34,7 +39,11 @@ CHANNEL = MESSAGES_YML.replace("reachable: is_reachable}", "reachable: is_reacha
         ({"limit": {"per_day": 1, "best_by": "total"}}, "have a column `total`", "cart_total"),
         ({"max_per_contact": 0}, "`max_per_contact` is at least 1", ""),
         ({"after": {"message": "hallo", "at_least": "1d"}}, "unknown message `hallo`", ""),
-        ({"after": {"message": "hello", "at_least": "1d"}}, "unknown message `hello`", ""),
+        (
+            {"after": {"message": "hello", "at_least": "1d"}},
+            "`hello` waits for itself",
+            "drop `after`",
+        ),
         ({"active": {"from": "2026-07-02", "until": "2026-07-01"}}, "is after `until`", ""),
         ({"max_per_account": 0}, "`max_per_account` is at least 1", ""),
         (
@@ -44,6 +53,7 @@ CHANNEL = MESSAGES_YML.replace("reachable: is_reachable}", "reachable: is_reacha
         ),
         ({"variants": [{"name": "a", "weight": 60}]}, "add up to 100, not 60", ""),
         ({"variants": [{"name": "a", "weight": 50}] * 2}, "two variants have one name", ""),
+        ({"payload": {"": "x"}}, "in `payload`, a value has no key", ""),
         ({"payload": {"x": "{{ first_nam }}"}}, "have a column `first_nam`", "`first_name`"),
         ({"payload": {"x": "{{ variant }}"}}, "have a column `variant`", ""),
         ({"payload": {"x": "{{ first_name"}}, "is broken", ""),
@@ -67,12 +77,49 @@ def test_what_is_wrong_with_a_message_is_told_at_its_line(
     assert not made.database.exists()
 
 
+# The lines of a message: what stands on line 8 is what is wrong with it.
+LONG = """
+messages:
+  - name: hello
+    goal: convert
+    segment: carts
+    channels: [email]
+    priority: 50
+    %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("cooldown: 3 days", "the message `hello`: `cooldown` is written as in 30m, 12h or 7d,"),
+        ("holdout: 101%", "the message `hello`: `holdout` is written as in 10%, from 0% to 100%,"),
+        ("holdout: 10", "`holdout` takes a text, not a whole number\n  hint: put it in quotes,"),
+        ("send_at: 21:00", "`send_at` takes a text, not a whole number\n  hint: put it in quotes,"),
+        ("send_at: nine", 'the message `hello`: `send_at` is a time of day as in "21:00", not'),
+        ("variants: [{name: a, weight: 60}]", "the message `hello`: the weights of `variants`"),
+        ("max_per_contact: 0", "the message `hello`: `max_per_contact` is at least 1"),
+        ("active: {from: tomorrow}", "`from` takes a day, as in 2026-07-31, not `tomorrow`"),
+        ("after: {message: x, at_least: soon}", "the message `hello`: `at_least` is written as"),
+        ("limit: {per_day: 0}", "the message `hello`: a limit has `per_run`, `per_day` or"),
+        ('payload: {"": x}', "the message `hello`: in `payload`, a value has no key"),
+    ],
+)
+def test_what_is_wrong_is_told_at_its_key(project: MakeProject, line: str, said: str) -> None:
+    made = outreach(project, message(), carts=["ann"])
+    made.write({"models/messages.yml": LONG % line})
+    outcome = made.segflow("compile")
+    assert outcome.code == 2
+    assert f"models/messages.yml:8: {said}" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("said", "error"),
     [
         ("frequency_cap: [{count: 0, per: 7d}]", "at least 1"),
         ("frequency_cap: [{count: 1, per: week}]", "a number of days as in 7d"),
         ("frequency_cap: [{count: 1, per: 12h}]", "a number of days as in 7d"),
+        ("frequency_cap: [{count: 1, per: 9999d}]", "`per` is at most 3650d"),
         ("frequency_cap: [{count: 1, per: 1d, goal: nothing}]", "unknown goal `nothing`"),
         ("frequency_cap: [{count: 1, per: 1d, goal: convert, tag: x}]", "write two"),
         ("frequency_cap: [{count: 1, per: 1d, tag: nice}]", "no message has the tag `nice`"),
@@ -109,6 +156,9 @@ def test_what_is_wrong_with_a_channel_is_told_at_its_line(
          " destination: files, key: email, fields: {}}]", "one of `segments`"),
         ("audiences: [{name: m, messages: [bye], channel: email, destination: files, key: email,"
          " fields: {}}]", "unknown message `bye`"),
+        ("audiences: [{name: m, messages: [hello], channel: in_app, destination: files,"
+         " key: email, fields: {}}]", "the message `hello` goes by email, not by in_app"),
+        ("goals: [{name: convert, success: {model: ref('purchases'), within: 9999d}}]", "3650d"),
         ("audiences: [{name: m, messages: all, channel: email, destination: files, key: email,"
          " fields: {a: payload.nothing}}]", "neither its messages nor its contacts have"),
     ],

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, datetime
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,12 @@ CASES = {
     "another_is_excluded": (message(exclude=["ticket"]), {"ticket": ["ben"]}, "send"),
     "no_payload": (message(payload={"total": "{{ cart_total }}"}), {}, "no_payload"),
     "payload": (message(payload={"name": "{{ first_name }}"}), {}, "send"),
+    "payload_of_a_number": (
+        message(payload={"n": "{{ cart_total | round(1) | upper }}"}),
+        {"carts": ["ann:5"]},
+        "send",
+    ),
+    "payload_of_no_number": (message(payload={"n": "{{ first_name | round }}"}), {}, "no_payload"),
     "payload_by_default": (
         message(payload={"total": "{{ cart_total | default('some') }}"}),
         {},
@@ -477,11 +484,14 @@ def test_what_was_sent_stays_where_a_rerun_cannot_decide(project: MakeProject) -
 
 
 def test_a_message_that_fails_stops_no_other(project: MakeProject) -> None:
-    wrong = message("wrong", payload={"name": "{{ first_name | round }}"}, channels=["in_app"])
+    said: dict[str, Any] = {"segment": ["carts", "gate"], "payload": {"n": "{{ cart_total }}"}}
+    wrong = message("wrong", channels=["in_app"], **said)
     made = outreach(project, wrong, message(), carts=["ann"])
+    mixed = "select contact_id, [total] as cart_total from {{ ref('members') }} where total = 9"
+    made.write({"models/segments/gate.sql": mixed})
     outcome = made.segflow("run")
     assert outcome.code == 1
-    assert "wrong: " in outcome.out and "round" in outcome.out
+    assert "wrong: " in outcome.out and "COALESCE" in outcome.out
     assert decided(made) == {
         ("ann", "hello", "email"): "send",
         ("ann", "wrong", "in_app"): "held_back",

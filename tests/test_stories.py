@@ -125,6 +125,15 @@ def test_what_was_sent_is_kept_and_why_somebody_was_held_is_not(project: MakePro
     ]
     then = made.segflow("explain", "ann", "--message", "low", "--run", "1").out
     assert "never sent up to then" in then and "segments.decision_counts" in then
+    assert "it is not known whether she was held or no candidate" in then
+    latest = made.segflow("explain", "ann", "--message", "low", "--run", "2").out
+    assert "not a candidate in the latest run" in latest
+    no_run = made.segflow("explain", "ann", "--message", "low", "--run", "99")
+    assert no_run.code == 2
+    assert "there is no run 99" in no_run.err and "hint: the latest is run 2" in no_run.err
+    before = made.segflow("explain", "ann", "--message", "low", "--at", "2020-01-01")
+    assert before.code == 2
+    assert "nothing was decided by then: the first run was as of 2026-07-01" in before.err
     now = made.segflow("explain", "ann", "--message", "low").out
     assert "never sent; not a candidate in the latest run" in now
 
@@ -200,6 +209,25 @@ def test_a_message_whose_audience_was_held_went_nowhere_yet(project: MakeProject
     assert any(line.startswith("to        files not yet: mails was held, ") for line in told)
 
 
+NEXT_MESSAGE = """
+audiences:
+  - {name: everybody, user_types: all, channel: in_app, destination: files, key: contact_id,
+     fields: {next: next_message}}
+"""
+
+
+def test_a_channel_that_asks_for_no_consent_and_user_types_that_carry_the_message(
+    project: MakeProject,
+) -> None:
+    agreed = FILES["seeds/agreed.csv"] + "ann,in_app,marketing,true\n"
+    made = outreach(project, HIGH | {"channels": ["in_app"]}, carts=["ann"])
+    made.write({"models/everybody.yml": NEXT_MESSAGE, "seeds/agreed.csv": agreed})
+    made.run()
+    told = told_of(made, "ann", "--message", "high")
+    assert "to        files, in everybody where none of her other messages comes first" in told
+    assert any(line.startswith("allowed   it asks for no consent; no refusal") for line in told)
+
+
 def test_what_would_have_to_change(project: MakeProject) -> None:
     made = outreach(project, HIGH, carts=["ann"], trials=["ann", "ben"])
     made.write({"models/channels.yml": WITH_CAPS.replace("{gate: [convert]}", "{}"), **SAID})
@@ -221,10 +249,24 @@ def test_a_contact_that_was_merged_keeps_her_story(project: MakeProject) -> None
     made = outreach(project, HIGH, carts=["ben"])
     made.run()
     merged = "select 'ben' as merged_contact_id, 'ann' as contact_id"
+    gone = "select * from {{ ref('people') }} where contact_id != 'ben'"
     made.write({"models/merged_contacts.sql": merged, **members(carts=["ann"])})
+    made.write({"models/contacts.sql": gone})
     made.run("--as-of", "2026-07-05 02:00:00")
+    for arguments in (("ben",), ("ben", "carts"), ("ben", "--message", "high")):
+        told = made.segflow("explain", *arguments).out.splitlines()
+        assert told[:2] == ["ben was merged into ann", ""] and told[2].startswith("ann")
     told = told_of(made, "ann", "--message", "high", "--run", "1")
     assert told[2] == "2026-07-01 02:00 UTC, run 0001: SENT high by email"
+
+
+def test_a_message_is_no_contact(project: MakeProject) -> None:
+    made = outreach(project, HIGH, carts=["ann"])
+    made.run()
+    outcome = made.segflow("explain", "high")
+    assert outcome.code == 2
+    assert "`high` is a message, and no contact" in outcome.err
+    assert "hint: segflow explain CONTACT --message high" in outcome.err
 
 
 def test_somebody_held_out_is_told_so(project: MakeProject) -> None:

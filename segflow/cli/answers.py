@@ -42,6 +42,9 @@ def results(answer: Answer) -> dict[str, Any]:
 
 
 def lines(answer: Answer) -> Iterator[str]:
+    if not isinstance(answer, Profile) and answer.merged:
+        yield f"{answer.merged} was merged into {answer.contact}"
+        yield ""
     if isinstance(answer, Profile):
         yield from _profile(answer)
     elif isinstance(answer, Story):
@@ -105,7 +108,8 @@ def _story(found: Story) -> Iterator[str]:
         yield from _exposure(exposure)
     if not found.decisions and not found.exposures:
         yield ""
-        held = "why it was held then is not kept, only how often: segments.decision_counts"
+        kept = "holds of earlier runs are kept as counts only (segments.decision_counts)"
+        held = f"{kept}, so that it is not known whether she was held or no candidate"
         now = "not a candidate in the latest run, as of which she is in none of its segments"
         yield f"  never sent up to then; {held}" if found.is_past else f"  never sent; {now}"
 
@@ -163,6 +167,7 @@ def _course(found: Exposure) -> Iterator[str]:
     """Where a message went, when it was over, and what has kept such a one back since."""
     for audience in found.handovers:
         told = f", in {audience.audience}"
+        told += " where none of her other messages comes first" if audience.is_next else ""
         if audience.state == "held":
             told = f" not yet: {audience.audience} was held, {audience.reason}"
         yield f"  to        {audience.destination}{told}"

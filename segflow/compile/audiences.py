@@ -114,8 +114,10 @@ def _named(node: Node) -> Iterator[Named]:
                 if name:
                     yield kind, name, f".frequency_cap[{index}].{kind}"
     elif isinstance(node, nodes.Gap):
-        yield "goal", node.goal, ""
-        yield "channel", node.channel, ".channel"
+        # Which stages there are is known from the data only.
+        if node.channel is not None:
+            yield "goal", node.name, ""
+            yield "channel", node.channel, ".channel"
     elif isinstance(node, nodes.Message):
         yield "goal", node.goal, ".goal"
         yield "purpose", node.purpose, ".purpose"
@@ -182,6 +184,15 @@ def _unknown(
         says = "a segment is a model that is materialized as one: +materialized: segment"
         return ProjectError(f"`{name}` is not a segment", where, says)
     hint = did_you_mean(name, known)
+    if node.kind == "message" and name == node.name:
+        hint = "name the message that comes before it, or drop `after`"
+        return ProjectError(f"the message `{name}` waits for itself", where, hint)
+    if isinstance(node, nodes.Audience) and kind == "message":
+        theirs = [m.channels for m in graph.project.messages if m.name == name]
+        if theirs:
+            message = f"the message `{name}` goes by {', '.join(theirs[0])}, not by {node.channel}"
+            hint = f"drop it, or give it the channel `{node.channel}`"
+            return ProjectError(message, where, hint)
     if kind == "tag":
         message = f"no message has the tag `{name}`, so that this cap never counts"
         return ProjectError(message, where, hint)

@@ -76,9 +76,11 @@ def _value(part: nodes.Expr, value_of: ValueOf) -> str:
     if part.name == "default" and len(given) == 1:
         return f"coalesce({_text(value)}, {literal(str(given[0]))})"
     if part.name == "round" and len(given) < 2 and all(isinstance(n, int) for n in given):
-        return f"round({value}, {given[0] if given else 0})"
+        # What is no number has no value then, and the message is held.
+        number = f"try_cast(cast({value} as varchar) as decimal(38, 10))"
+        return f"round({number}, {given[0] if given else 0})"
     if part.name in ("upper", "lower") and not part.args:
-        return f"{part.name}({value})"
+        return f"{part.name}(cast({value} as varchar))"
     raise _too_much(f"these arguments of `{part.name}`")
 
 

@@ -17,6 +17,8 @@ T = TypeVar("T")
 _WORDS = {
     "array": "a list",
     "bool": "true or false",
+    "date": "a day, as in 2026-07-31",
+    "datetime": "a moment",
     "float": "a number",
     "int": "a whole number",
     "null": "nothing",
@@ -35,6 +37,8 @@ _MENDS = (
     ("found undefined alias", "quote a text that begins with `*`"),
     ("found unexpected end of stream", "close the quote"),
 )
+
+_QUOTE = 'put it in quotes, with its unit where it has one: "21:00", "7d", "10%"'
 
 
 class Mismatch(Exception):
@@ -194,11 +198,29 @@ def _mismatch(value: Any, shape: Any, complaint: str) -> Mismatch:
         known = [str(v) for v in kind.values] if isinstance(kind, inspect.LiteralType) else []
         hint = did_you_mean(word, known) or f"it takes {', '.join(known)}"
         return Mismatch(f"{said} cannot be `{word}`", pointer, hint)
+    if message == "Invalid RFC3339 encoded date":
+        odd = f"{said} takes {_WORDS['date']}, not `{_get(value, steps)}`"
+        return Mismatch(odd, pointer)
     kinds = re.fullmatch(r"Expected `(.*)`, got `(.*)`", message)
     if not kinds:
-        return Mismatch(f"{said}: {message}", pointer)
+        return _untrue(value, kind, steps, pointer, message)
     wanted = " or ".join(_WORDS.get(k, k) for k in kinds[1].split(" | ") if k != "null")
-    return Mismatch(f"{said} takes {wanted}, not {_WORDS.get(kinds[2], kinds[2])}", pointer)
+    hint = _QUOTE if wanted == _WORDS["str"] and kinds[2] in ("int", "float", "bool") else None
+    return Mismatch(f"{said} takes {wanted}, not {_WORDS.get(kinds[2], kinds[2])}", pointer, hint)
+
+
+def _untrue(
+    value: Any, kind: inspect.Type, steps: list[Any], pointer: str, message: str
+) -> Mismatch:
+    """What a shape itself refuses: at the key that it names first, with the name of the entry."""
+    first = re.search("`(.*?)`", message)
+    fields = kind.fields if isinstance(kind, inspect.StructType) else ()
+    if first and any(field.encode_name == first[1] for field in fields):
+        pointer += f".{first[1]}"
+    entry = _get(value, steps[:2]) if len(steps) > 1 else None
+    if isinstance(entry, dict) and isinstance(steps[1], int) and "name" in entry:
+        message = f"the {str(steps[0])[:-1].replace('_', ' ')} `{entry['name']}`: {message}"
+    return Mismatch(message, pointer)
 
 
 def _steps(pointer: str) -> list[Any]:

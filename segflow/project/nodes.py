@@ -150,11 +150,10 @@ class Destination(Node, frozen=True, kw_only=True):
 
 
 class Gap(Node, frozen=True, kw_only=True):
-    """A goal that is meant to have no message on a channel."""
+    """A goal that is meant to have no message on a `channel`, or a user type to have none."""
 
     kind: ClassVar[str] = "allow_empty"
-    goal: str
-    channel: str
+    channel: str | None
 
 
 class MacroFile(Struct, frozen=True):
@@ -219,6 +218,7 @@ class FrequencyCap(Shape, frozen=True):
             raise ValueError("a cap has a `count` of at least 1; to send nothing, drop the channel")
         if not re.fullmatch(r"[1-9]\d*d", self.per):
             raise ValueError(f"`per` is a number of days as in 7d, not `{self.per}`")
+        check_duration("per", self.per)
         if self.goal and self.tag:
             raise ValueError("a cap is of a `goal` or of a `tag`: write two")
 
@@ -310,11 +310,11 @@ class Message(Said, frozen=True, kw_only=True):
         check_time("send_at", self.send_at)
         if self.holdout == 100:
             raise ValueError("a `holdout` of 100% holds everybody out: disable the message instead")
-        if not self.channels or not self.segment:
-            raise ValueError("a message has at least one segment and one channel")
-        for listed in (self.channels, self.segments):
+        for key, listed in (("channels", self.channels), ("segment", self.segments)):
+            if not all(listed) or not listed:
+                raise ValueError(f"`{key}`: a message has at least one segment and one channel")
             if twice := [name for name in listed if listed.count(name) > 1]:
-                raise ValueError(f"`{twice[0]}` is named twice")
+                raise ValueError(f"in `{key}`, `{twice[0]}` is named twice")
         if not 0 <= self.priority <= 100:
             raise ValueError(f"`priority` is from 0 to 100, not {self.priority}")
         for name in ("max_per_contact", "max_per_account"):
@@ -323,11 +323,11 @@ class Message(Said, frozen=True, kw_only=True):
                 raise ValueError(f"`{name}` is at least 1")
         names, weights = [v.name for v in self.variants], [v.weight for v in self.variants]
         if weights and sum(weights) != 100:
-            raise ValueError(f"the weights of variants add up to 100, not {sum(weights)}")
-        if weights and min(weights) < 1:
-            raise ValueError("each weight of a variant is at least 1")
+            raise ValueError(f"the weights of `variants` add up to 100, not {sum(weights)}")
         if len(set(names)) < len(names):
-            raise ValueError("two variants have one name")
+            raise ValueError("in `variants`, two variants have one name")
+        if "" in self.values:
+            raise ValueError("in `payload`, a value has no key: name what the template calls it")
 
     @property
     def segments(self) -> tuple[str, ...]:

@@ -9,6 +9,10 @@ from msgspec import UNSET, Struct, UnsetType, field
 Severity = Literal["error", "warn", "ERROR", "WARN"]
 Tree = dict[str, Any]
 
+# The longest duration, and how many of each unit a day has.
+_LONGEST_DAYS = 3650
+_A_DAY = {"d": 1, "h": 24, "m": 24 * 60}
+
 
 class Shape(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A mapping in YAML that takes just these keys."""
@@ -19,15 +23,17 @@ class Contract(Shape, frozen=True):
 
 
 def check_duration(name: str, said: str | None) -> None:
-    """Refuse what is no length of time; raises ValueError."""
+    """Refuse what is no length of time, or longer than any database can look back or ahead."""
     if said is not None and not re.fullmatch(r"[1-9]\d*[mhd]", said):
         raise ValueError(f"`{name}` is written as in 30m, 12h or 7d, not `{said}`")
+    if said is not None and int(said[:-1]) > _LONGEST_DAYS * _A_DAY[said[-1]]:
+        raise ValueError(f"`{name}` is at most {_LONGEST_DAYS}d, not `{said}`")
 
 
 def percent(name: str, said: str) -> float:
     """The number in a share as in `10%`; raises ValueError where it is none from 0 to 100."""
     if not re.fullmatch(r"\d+(\.\d+)?%", said) or float(said[:-1]) > 100:
-        raise ValueError(f"`{name}` is written as in 10%, not `{said}`")
+        raise ValueError(f"`{name}` is written as in 10%, from 0% to 100%, not `{said}`")
     return float(said[:-1])
 
 
@@ -254,6 +260,10 @@ class Active(Shape, frozen=True):
 class Variant(Shape, frozen=True):
     name: str
     weight: int
+
+    def __post_init__(self) -> None:
+        if self.weight < 1:
+            raise ValueError(f"the `weight` of a variant is at least 1, not {self.weight}")
 
 
 class FieldProperties(Shape, frozen=True):

@@ -270,12 +270,12 @@ class Reader:
             getattr(self.contents, kind).append(node)
 
     def _gap(self, said: str, file: File, origin: Origin) -> None:
-        goal, *channels = re.split(r"\s*×\s*|\s+x\s+", said.strip())
-        if len(channels) != 1:
-            hint = "name a goal and a channel, as in content × in_app"
+        name, *channels = re.split(r"\s*×\s*|\s+x\s+", said.strip())
+        if len(channels) > 1 or not re.fullmatch(r"\w[\w-]*", name):
+            hint = "name a goal and a channel, as in content × in_app, or one user type"
             raise ProjectError(f"`{said}` is no gap", origin.location(), hint)
         where: dict[str, Any] = {"package": self.package.name, "path": file.relative}
-        gap = nodes.Gap(**where, origin=origin, name=said, goal=goal, channel=channels[0])
+        gap = nodes.Gap(**where, origin=origin, name=name, channel=next(iter(channels), None))
         self.contents.gaps.append(gap)
 
     def _source(self, said: said_as.SourceProperties, file: File, above: Origin) -> None:

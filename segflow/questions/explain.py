@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from segflow import journal
+from segflow.audiences.history import merges_of
 from segflow.compile.definitions import Definition, Definitions, Derivation
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.outlines import lowered
@@ -45,7 +46,8 @@ class Standing:
 class Verdict:
     """Whether a contact was in a segment when it was last evaluated, and what its clauses say.
 
-    `agrees` is false where the clauses, read now, say something else than the membership.
+    `agrees` is false where the clauses, read now, say something else than the membership. `merged`
+    is the id that was asked for, where that is now this contact.
     """
 
     contact: str
@@ -55,6 +57,7 @@ class Verdict:
     stays: tuple[Stay, ...]
     clauses: tuple[Judged, ...]
     agrees: bool
+    merged: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Card:
     """One contact: how her stage went, her segments, and those that one clause keeps her out of.
 
     `story` are her messages, None where the project never decided on any. `kept` says
-    of segments that stay as they were why they do.
+    of segments that stay as they were why they do, `merged` the id that was asked for, where that
+    is now this contact.
     """
 
     contact: str
@@ -72,6 +76,7 @@ class Card:
     near: tuple[Verdict, ...]
     kept: dict[str, str]
     story: Story | None = None
+    merged: str | None = None
 
 
 def identifiers(graph: Graph) -> list[str]:
@@ -81,8 +86,10 @@ def identifiers(graph: Graph) -> list[str]:
     return list(dict.fromkeys(["contact_id", *map(lowered, marked)]))
 
 
-def find_contact(session: Session, graph: Graph, name: str) -> str:
+def find_contact(session: Session, graph: Graph, name: str) -> tuple[str, str | None]:
     """The id, as text, of the contact who has `name` as contact_id or another identifier.
+
+    Beside it, None or the id that was merged into hers and that `name` is.
 
     Raises:
         ProjectError: nobody has it, or several do.
@@ -97,13 +104,23 @@ def find_contact(session: Session, graph: Graph, name: str) -> str:
     )
     ids = [row[0] for row in rows]
     if name in ids or len(ids) == 1:
-        return name if name in ids else str(ids[0])
+        return name if name in ids else str(ids[0]), None
     if ids:
         more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
         raise ProjectError(
             f"{len(ids)} contacts are called `{name}`: {', '.join(ids[:_SHOWN])}{more}",
             hint="name one by her contact_id",
         )
+    merges = merges_of(session, graph)
+    merged = merges and session.rows(
+        f"select cast(contact_id as varchar) from {merges} as merges"
+        f" where cast(merged_contact_id as varchar) = {literal(name)}"
+    )
+    if merged:
+        return str(merged[0][0]), name
+    if name in {message.name for message in graph.project.messages}:
+        hint = f"segflow explain CONTACT --message {name}"
+        raise ProjectError(f"`{name}` is a message, and no contact", hint=hint)
     near = did_you_mean(name, graph.segments)
     raise ProjectError(f"no contact has {' or '.join(named)} `{name}`", hint=near)
 

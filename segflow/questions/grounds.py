@@ -16,9 +16,11 @@ from segflow.compile.definitions import Clause, Definitions, questions
 from segflow.compile.graph import CONSENTS, CONTACTS, Graph
 from segflow.compile.relations import at, literal, quoted, timestamp
 from segflow.engines.base import EngineError, Session
-from segflow.project.nodes import Channel, Message
+from segflow.project.nodes import Audience, Channel, Message
 from segflow.questions.judging import compared_columns, needs
 
+# The field of user types that has a contact's live messages.
+_NEXT = "next_message"
 Evidence = dict[str, str | None]
 
 
@@ -41,12 +43,16 @@ class Used:
 
 @dataclass(frozen=True)
 class Handover:
-    """The audience that a message was put into, for a destination; `state` is that of its step."""
+    """The audience that a message was put into, for a destination; `state` is that of its step.
+
+    `is_next` where the audience has only the first of a contact's live messages.
+    """
 
     audience: str
     destination: str
     state: str
     reason: str
+    is_next: bool
 
 
 @dataclass(frozen=True)
@@ -166,17 +172,19 @@ class Grounds:
         found = {
             audience.id: audience
             for audience in self._graph.project.audiences
-            if audience.channel == channel
-            and (audience.messages == "all" or message in audience.messages)
+            if audience.channel == channel and _hands_over(audience, message)
         }
         rows = self._session.rows(
             "select node, status, reason from segflow.steps"
             f" where run = {run} and node in ({listed(found)}) order by node"
         )
         return tuple(
-            Handover(found[node].name, found[node].destination, status, reason)
-            for node, status, reason in rows
+            Handover(a.name, a.destination, status, reason, bool(a.user_types))
+            for a, status, reason in ((found[node], *told) for node, *told in rows)
         )
+
+    def needs_consent(self, channel: str) -> bool:
+        return channel not in self._channels or self._channels[channel].needs_consent
 
     # ── what was said, and what came later ────────────────────────────────────────────────────
 
@@ -238,6 +246,12 @@ class Grounds:
             f"select min(run) from segflow.runs where as_of >= {timestamp(moment)}"
         )
         return rows[0][0] if rows else None
+
+
+def _hands_over(audience: Audience, message: str) -> bool:
+    """Whether an audience tells its tool of a message."""
+    tells_next = bool(audience.user_types) and _NEXT in (column for _, column in audience.fields)
+    return tells_next or audience.messages == "all" or message in audience.messages
 
 
 class _Judge:

@@ -105,6 +105,7 @@ def message_matrix(session: Session, graph: Graph, definitions: Definitions, by:
     by_place = {(row[0], row[1]): Cell(*row[:2], *row[3:]) for row in rows}
     cells = [by_place[goal, name] for goal in goals for name in types if (goal, name) in by_place]
     covered = {cell.user_type for cell in cells if cell.eligible}
+    covered |= {gap.name for gap in graph.project.gaps if gap.channel is None}
     findings = (
         *(Finding("user_type", n, f"{sizes[n]:,} contacts") for n in types if n not in covered),
         *_uncovered(graph, goals),
@@ -166,7 +167,7 @@ def _offers(session: Session, graph: Graph, goals: list[str]) -> Iterator[Offer]
 def _uncovered(graph: Graph, goals: list[str]) -> Iterator[Finding]:
     """Goals without a message on a channel, but for those that are meant."""
     filled = {(m.goal, channel) for m in graph.project.messages for channel in m.channels}
-    filled |= {(gap.goal, gap.channel) for gap in graph.project.gaps}
+    filled |= {(gap.name, gap.channel) for gap in graph.project.gaps if gap.channel}
     for channel in graph.project.channels:
         missing = [goal for goal in goals if (goal, channel.name) not in filled]
         if missing:

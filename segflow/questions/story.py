@@ -86,7 +86,8 @@ class Decision:
 class Story:
     """All that is known of a contact and her messages, or one of them, the latest first.
 
-    `who` is how she is called, by column; `is_past` where it was asked how it stood earlier.
+    `who` is how she is called, by column; `is_past` where it was asked how it stood earlier;
+    `merged` is the id that was asked for, where that is now this contact.
     """
 
     contact: str
@@ -95,6 +96,7 @@ class Story:
     exposures: tuple[Exposure, ...]
     is_past: bool
     who: dict[str, str] = field(default_factory=dict)
+    merged: str | None = None
 
 
 def tell(
@@ -108,7 +110,7 @@ def tell(
     """The story of a contact and a message, as it stood at a moment or after a run.
 
     Raises:
-        ProjectError: there is no such message, now or before.
+        ProjectError: there is no such message, now or before; no such run; nothing by then.
         WorkspaceError: no message was decided on yet.
     """
     if session.relation_type("segments", "decisions") is None:
@@ -118,14 +120,28 @@ def tell(
     if message is not None and message not in known:
         hint = did_you_mean(message, known) or "segflow ls --resource-type message"
         raise ProjectError(f"unknown message `{message}`", hint=hint)
+    is_past = _is_past(session, until, run)
     hers = f"cast(contact_id as varchar) in ({listed(ids_of(session, graph, [contact]))})"
     if message is not None:
         hers += f" and message = {literal(message)}"
     hers += f" and as_of <= {timestamp(until)}" if until else ""
     hers += f" and run <= {run}" if run is not None else ""
-    is_past = until is not None or run is not None
     found = (_decisions(session, contact, hers), _exposures(session, hers))
     return Story(contact, message, *found, is_past)
+
+
+def _is_past(session: Session, until: datetime | None, run: int | None) -> bool:
+    """Whether later runs are left out; raises ProjectError where there was no such run."""
+    runs: dict[int, datetime] = dict(
+        session.rows("select run, as_of from segflow.runs order by run")
+    )
+    if run is not None and run not in runs:
+        raise ProjectError(f"there is no run {run}", hint=f"the latest is run {max(runs)}")
+    first = min(runs.values())
+    if until is not None and until < first:
+        raise ProjectError(f"nothing was decided by then: the first run was as of {first}")
+    latest = max(runs)
+    return (run is not None and run < latest) or (until is not None and until < runs[latest])
 
 
 def in_full(
@@ -151,6 +167,7 @@ def in_full(
         capped = (found.channel, found.goal, found.tags, day, found.as_of)
         return replace(
             found,
+            consent=found.consent if grounds.needs_consent(found.channel) else None,
             rules=grounds.rules(definitions, *evidence),
             used=() if found.is_contract else grounds.used(*capped),
             handovers=grounds.handovers(*place, found.run) if found.action == "send" else (),
