@@ -9,18 +9,18 @@ after the run itself the definition.
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from msgspec import structs
 
+from segflow import phases
 from segflow.audiences.guards import Change, Trip, Watched, said_at
-from segflow.baseline import Base, files_of, last_built, of_folder
-from segflow.build.plan import Plan, plan_build
-from segflow.build.runner import Watch, run_plan
-from segflow.build.steps import Execution
+from segflow.baseline import Base, last_built, of_folder
+from segflow.build.plan import plan_build
+from segflow.build.runner import Watch
 from segflow.build.workspace import locked, open_engine, private_copy
 from segflow.compile.changes import Changes
 from segflow.compile.graph import CONTACTS
@@ -28,7 +28,8 @@ from segflow.compile.outlines import EVERYTHING
 from segflow.compile.selection import select_with_tests
 from segflow.engines.base import Engine, Session
 from segflow.errors import Location, ProjectError, WorkspaceError
-from segflow.pipeline import Compiled, build_copy, moment_of
+from segflow.journal import Result
+from segflow.pipeline import Compiled, build_copy
 from segflow.project.documents import locate
 from segflow.questions import preview
 from segflow.questions.preview import (
@@ -107,17 +108,17 @@ def plan(
                 base: Base | None = of_folder(compiled, options, state, folder / "base")
             else:
                 base = _last_built(compiled, engine, against, folder / "base")
-            phases = _before(compiled, base, options, engine, steps, folder)
+            put_aside = phases.before(compiled, base, options, engine, steps, folder)
             with private_copy(engine):
-                everything = options.approved | dict.fromkeys(_guarded(compiled), sys.maxsize)
+                everything = options.approved | dict.fromkeys(phases.guarded(compiled), sys.maxsize)
                 approving = replace(options, approved=everything)
                 report = build_copy(compiled, approving, engine, steps, watch)
                 found = base.changes(compiled) if base else None
                 with engine.session() as session:
-                    segments = preview.compare_segments(session, *phases)
+                    segments = preview.compare_segments(session, *put_aside)
                     for s in segments if with_examples else ():
-                        shown[s.segment] = _examples(session, compiled, s, phases[0])
-                    crowds = _crowds(session, compiled, segments, phases[0])
+                        shown[s.segment] = _examples(session, compiled, s, put_aside[0])
+                    crowds = _crowds(session, compiled, segments, put_aside[0])
                     messages = preview.compare_messages(session, folder / "messages")
                     reached = preview.count_reached(session, folder / "messages")
                     audiences = [
@@ -127,8 +128,10 @@ def plan(
                     ]
     segments = [replace(s, examples=shown.get(s.segment, ())) for s in segments]
     places = _places(compiled, options, found) if found else {}
+    blind = {s.segment: put_aside[3][s.segment] for s in segments if "unknown" in s.causes}
+    report.warnings += _not_known(blind)
     made = Preview(report, base, found, segments, messages, audiences, reached, crowds, places)
-    return _judged(made, compiled, options)
+    return _judged(made, compiled, options, blind)
 
 
 def _examples(
@@ -177,10 +180,6 @@ def _places(compiled: Compiled, options: Options, found: Changes) -> dict[str, s
     return places | dict.fromkeys(found.vars.keys() & options.variables.keys(), "--vars")
 
 
-def _guarded(compiled: Compiled) -> list[str]:
-    return [*compiled.graph.segments, *(a.name for a in compiled.project.audiences)]
-
-
 def _last_built(
     compiled: Compiled, engine: Engine, against: Path | None, folder: Path
 ) -> Base | None:
@@ -206,107 +205,6 @@ def _on(compiled: Compiled, against: Path | None, folder: Path) -> Compiled:
     return replace(compiled, project=project)
 
 
-# Members before, on the data of now, at the moment of now; and which segments could not be asked.
-Phases = tuple[Path, Path | None, Path | None, list[str]]
-
-
-def _before(
-    compiled: Compiled,
-    base: Base | None,
-    options: Options,
-    engine: Engine,
-    steps: Plan,
-    folder: Path,
-) -> Phases:
-    """Put aside what the state before holds, and what its definitions would give now."""
-    before, data, time = (folder / name for name in ("before", "data", "time"))
-    names = [audience.name for audience in compiled.project.audiences]
-    now = moment_of(compiled, options)
-    renamed = {
-        segment.config.renamed_from: name
-        for name, segment in compiled.graph.segments.items()
-        if segment.config.renamed_from
-    }
-    blind: list[str] = []
-    with private_copy(engine):
-        if base and base.run is None:
-            known = base.newest
-            everything = dict.fromkeys(_guarded(known), sys.maxsize)
-            all_of_it = plan_build(known.graph, set(known.graph.nodes), is_whole=True)
-            build_copy(
-                known, replace(options, as_of=now, approved=everything), engine, all_of_it, _unseen
-            )
-        with engine.session() as session:
-            preview.keep_members(session, preview.published_members(session), renamed, before)
-            preview.keep_messages(session, folder / "messages")
-            preview.keep_audiences(session, names, folder / "audiences")
-        if base is None or base.run is None:
-            return before, before, before, blind
-        files = files_of(compiled, folder)
-        same_clock = {moment for _, moment in base.segments().values()} <= {now}
-        same_definitions = all(
-            state.files == files and state.compiled.project.vars == compiled.project.vars
-            for state in base.states
-        )
-        if same_clock and same_definitions:
-            return before, None, None, blind
-        blind += _evaluate(base, engine, None, steps, renamed, data)
-        if same_definitions:
-            return before, data, None, blind
-        if same_clock:
-            return before, data, data, blind
-        blind += _evaluate(base, engine, now, steps, renamed, time)
-    return before, data, time, blind
-
-
-def _evaluate(
-    base: Base,
-    engine: Engine,
-    now: datetime | None,
-    steps: Plan,
-    renamed: dict[str, str],
-    path: Path,
-) -> list[str]:
-    """Put aside the members by the definitions of before; names the segments it cannot say of.
-
-    Args:
-        now: the moment to evaluate all of them at, None for that of each one's last evaluation.
-    """
-    asked = {*steps.segments, *(old for old, new in renamed.items() if new in steps.segments)}
-    groups: dict[tuple[int, datetime], list[str]] = {}
-    for name, (state, moment) in base.segments().items():
-        if steps.is_whole or name in asked:
-            groups.setdefault((base.states.index(state), now or moment), []).append(name)
-    blind: list[str] = []
-    for (place, moment), names in groups.items():
-        good = _evaluated(base.states[place].compiled, engine, moment, names)
-        with engine.session() as session:
-            preview.keep_members(session, preview.evaluated_members(good), renamed, path)
-        blind += [renamed.get(name, name) for name in names if name not in good]
-    if not groups:
-        with engine.session() as session:
-            preview.keep_members(session, preview.evaluated_members([]), renamed, path)
-    return blind
-
-
-def _evaluated(base: Compiled, engine: Engine, as_of: datetime, names: list[str]) -> list[str]:
-    """Those of the segments that could be evaluated; with all that they read, at that moment."""
-    graph = base.graph
-    segments = [graph.segments[name].id for name in names]
-    chosen = {n for s in segments for n in (s, *graph.ancestors(s))}
-    built = plan_build(
-        graph, {n for n in chosen if graph.nodes[n].kind in ("model", "seed")}, False
-    )
-    execution = Execution(engine, graph, base.compilation, as_of)
-    threads = base.project.target.properties.threads
-    results = run_plan(built, execution, threads, _unseen)
-    return [r.name for r in results if r.kind == "segment" and r.is_good and r.node in segments]
-
-
-def _unseen(_: object) -> None:
-    """Nobody watches what is only compared with."""
-
-
 def _near(compiled: Compiled, place: Location) -> str:
     """A place as seen from the project's root, the same on every machine."""
     return str(Location(Path(os.path.relpath(place.path, compiled.project.root)), place.line))
@@ -315,7 +213,9 @@ def _near(compiled: Compiled, place: Location) -> str:
 # ── verdicts ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _judged(made: Preview, compiled: Compiled, options: Options) -> Preview:
+def _judged(
+    made: Preview, compiled: Compiled, options: Options, blind: dict[str, Result]
+) -> Preview:
     """With what would hold each segment and audience back, and what its change comes from."""
     graph = compiled.graph
     held = {r.name: r.message for r in made.report.results if not r.is_good}
@@ -324,12 +224,15 @@ def _judged(made: Preview, compiled: Compiled, options: Options) -> Preview:
     for trip in trips:
         guards[trip.name] = "; ".join(filter(None, (guards.get(trip.name), trip.why)))
     ids = {name: segment.id for name, segment in graph.segments.items()}
+    because = {
+        s.segment: roots.get(ids.get(s.segment, ""), ())
+        for s in made.segments
+        if s.causes["definition"] != Moved()
+    } | {name: (f"not known: {_as_it_was(failed)}",) for name, failed in blind.items()}
     segments = [
         replace(
             found,
-            because=roots.get(ids.get(found.segment, ""), ())
-            if found.causes["definition"] != Moved()
-            else (),
+            because=because.get(found.segment, ()),
             guard=guards.get(found.segment),
             held=held.get(found.segment),
         )
@@ -355,6 +258,17 @@ def _judged(made: Preview, compiled: Compiled, options: Options) -> Preview:
         guarded=guarded,
         shared=shared,
     )
+
+
+def _not_known(blind: dict[str, Result]) -> Iterator[str]:
+    """Which segments move for a reason that nobody knows, by what failed."""
+    for node, failed in {failed.node: failed for failed in blind.values()}.items():
+        names = ", ".join(name for name, root in blind.items() if root.node == node)
+        yield f"{_as_it_was(failed)}, so it is not known why {names} would move: {failed.message}"
+
+
+def _as_it_was(failed: Result) -> str:
+    return f"`{failed.name}` cannot be built as it was"
 
 
 def _trips(made: Preview, compiled: Compiled, options: Options) -> list[Trip]:

@@ -384,6 +384,61 @@ def test_a_var_is_no_cause_where_only_its_name_is_part_of_another(project: MakeP
     assert found == {"rich": ["rich"], "poor": ["not_rich"]}
 
 
+def test_where_the_former_source_is_gone_no_cause_is_made_up(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    made.write(
+        {
+            "models/raw.yml": "models: [{name: raw, config: {materialized: table}}]",
+            "models/segments/all.sql": "select contact_id from {{ ref('contacts') }}",
+        }
+    )
+    run(made)
+    (made.root / "data/raw.csv").rename(made.root / "data/moved.csv")
+    sources = (made.root / "models/sources.yml").read_text()
+    moved = sources.replace("data/{name}.csv", "data/moved.csv")
+    made.write(
+        {
+            "models/sources.yml": moved,
+            "segflow.yml": (made.root / "segflow.yml").read_text().replace("rich: 5", "rich: 3"),
+        }
+    )
+    found = plan(made, 2)
+    assert {m["name"]: m["causes"] for m in found["models"]} == {"raw": [], "rich": ["rich"]}
+    segments = {s["segment"]: s for s in found["segments"]}
+    nobody = {"data": (0, 0), "time": (0, 0), "definition": (0, 0)}
+    assert causes(segments["rich"]) == nobody | {"unknown": (2, 0)}
+    assert causes(segments["all"]) == nobody
+    why = "`raw` cannot be built as it was"
+    assert segments["rich"]["because"] == [f"not known: {why}"]
+    (warning,) = found["warnings"]
+    assert warning.startswith(f"{why}, so it is not known why rich would move: ")
+    assert "raw.csv" in warning
+    shown = made.segflow("plan", "--as-of", "2026-07-02").out
+    assert "`rich` 5 → 3 (segflow.yml:".replace("`", "") in shown and "changed: raw" in shown
+    assert "not known: `raw` cannot be built as it was\n" in shown
+    # Where the former file is still there, its model is a cause beside the var.
+    made.write({"data/raw.csv": rows(POINTS)})
+    found = plan(made, 2)
+    segments = {s["segment"]: s for s in found["segments"]}
+    assert segments["rich"]["because"] == ["var `rich`", "`raw`"] and not found["warnings"]
+
+
+def test_a_var_is_a_cause_through_a_macro_and_an_ephemeral_model(project: MakeProject) -> None:
+    made = make(project)
+    made.write(
+        {
+            "macros/limit.sql": "{% macro limit() %}{{ var('rich') }}{% endmacro %}",
+            "models/well_off.sql": "{{ config(materialized='ephemeral') }} select contact_id,"
+            " points from {{ ref('contacts') }} where points >= {{ limit() }}",
+            "models/segments/rich.sql": "select contact_id, points from {{ ref('well_off') }}",
+            "data/raw.csv": rows(POINTS),
+        }
+    )
+    run(made)
+    found = {m["name"]: m["causes"] for m in plan(made, 1, "--vars", "rich: 3, o: 1")["models"]}
+    assert found == {"well_off": ["rich"], "rich": ["rich"]}
+
+
 def test_a_renamed_segment_is_no_new_one(project: MakeProject) -> None:
     made = make(project, POINTS)
     (made.root / "models/segments/rich.sql").rename(made.root / "models/segments/wealthy.sql")

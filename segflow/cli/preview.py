@@ -20,7 +20,7 @@ _SHOWN = 15
 _SHOWN_LINES = 24
 # What a crowd is told by: so many values and medians.
 _VALUES, _MEDIANS = 4, 3
-_CAUSES = {"definition": "definition", "data": "new data", "time": "time"}
+_CAUSES = {"definition": "definition", "data": "new data", "time": "time", "unknown": ""}
 _DIFF = "Definition before and after"
 _KINDS = {
     "new": "new",
@@ -247,10 +247,10 @@ def _because(segment: SegmentPreview) -> str:
         return _stopped(segment)
     said, names = [], ", ".join(segment.because[:3])
     for cause, label in _CAUSES.items():
-        moved = segment.causes[cause]
+        moved = segment.causes.get(cause, Moved())
         if not _count(moved):
             continue
-        named = names if cause == "definition" else ""
+        named = names if cause in ("definition", "unknown") else ""
         is_all = _count(moved) == segment.entered + segment.left
         parts = [_plus(moved.entered)] if moved.entered else []
         parts += [_less(moved.left)] if moved.left else []
