@@ -29,7 +29,7 @@ from segflow.compile.selection import select_with_tests
 from segflow.engines.base import Engine, Session
 from segflow.errors import Location, ProjectError, WorkspaceError
 from segflow.journal import Result
-from segflow.pipeline import Compiled, build_copy
+from segflow.pipeline import Compiled, build_copy, moment_of
 from segflow.project.documents import locate
 from segflow.questions import preview
 from segflow.questions.preview import (
@@ -86,7 +86,8 @@ def plan(
     Args:
         state: a folder with the artifacts of an earlier state of the project. Its definitions are
             evaluated on the same data at the same moment, so that only their change shows.
-        against: another database than the target's: its memberships and definitions to start from.
+        against: another database than the target's: its memberships and definitions to start from,
+            and its moment where it is later than the project's own and none is typed.
         with_examples: whether to show what stands for some of the contacts that would enter.
 
     Raises:
@@ -108,6 +109,7 @@ def plan(
                 base: Base | None = of_folder(compiled, options, state, folder / "base")
             else:
                 base = _last_built(compiled, engine, against, folder / "base")
+                options = _not_before(compiled, options, base) if against else options
             put_aside = phases.before(compiled, base, options, engine, steps, folder)
             with private_copy(engine):
                 everything = options.approved | dict.fromkeys(phases.guarded(compiled), sys.maxsize)
@@ -190,6 +192,14 @@ def _last_built(
         typed = str(against or engine.location)
         error.message = error.message.replace(str(engine.location), typed)
         raise
+
+
+def _not_before(compiled: Compiled, options: Options, base: Base | None) -> Options:
+    """The moment that was typed, else that of another database, unless it is over here."""
+    if options.as_of or base is None or base.run is None:
+        return options
+    moments = (moment_of(compiled, options), base.run.as_of, *base.moments.values())
+    return replace(options, as_of=max(moments))
 
 
 def _on(compiled: Compiled, against: Path | None, folder: Path) -> Compiled:

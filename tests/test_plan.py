@@ -435,7 +435,9 @@ def test_a_var_is_a_cause_through_a_macro_and_an_ephemeral_model(project: MakePr
         }
     )
     run(made)
-    found = {m["name"]: m["causes"] for m in plan(made, 1, "--vars", "rich: 3, o: 1")["models"]}
+    text = (made.root / "segflow.yml").read_text()
+    made.write({"segflow.yml": text.replace("rich: 5", "rich: 3, other: 1")})
+    found = {m["name"]: m["causes"] for m in plan(made)["models"]}
     assert found == {"well_off": ["rich"], "rich": ["rich"]}
 
 
@@ -514,6 +516,26 @@ def test_against_another_database(project: MakeProject, tmp_path: Path) -> None:
     (tmp_path / "junk.duckdb").write_text("no database")
     junk = plan_fails(made, "--against", str(tmp_path / "junk.duckdb"))
     assert junk.startswith(f"error: {tmp_path}/junk.duckdb cannot be opened")
+
+
+def test_another_database_brings_its_moment(project: MakeProject, tmp_path: Path) -> None:
+    made = make(project, POINTS)
+    settings = (made.root / "segflow.yml").read_text()
+    made.run("--as-of", "2026-07-03")
+    made.database.rename(tmp_path / "production.duckdb")
+    pinned = settings.replace(
+        "path: warehouse/demo.duckdb", "path: warehouse/demo.duckdb, as_of: 2026-07-02"
+    )
+    assert pinned != settings
+    made.write({"segflow.yml": pinned})
+    against = ("--against", str(tmp_path / "production.duckdb"))
+    words = (*against, "--output", "json")
+    assert made.segflow("plan", *words).json["as_of"] == "2026-07-03T00:00:00"
+    refused = plan_fails(made, *against, "--as-of", "2026-07-02")
+    assert "and 2026-07-02 00:00:00 is before that" in refused
+    assert "name a later moment with --as-of" in refused
+    made.write({"segflow.yml": pinned.replace("07-02", "07-05")})
+    assert made.segflow("plan", *words).json["as_of"] == "2026-07-05T00:00:00"
 
 
 def plan_fails(made: Project, *words: str) -> str:
