@@ -23,7 +23,7 @@ from segflow.build.plan import plan_build
 from segflow.build.runner import Watch
 from segflow.build.workspace import locked, open_engine, private_copy
 from segflow.compile.changes import Changes
-from segflow.compile.graph import CONTACTS
+from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.outlines import EVERYTHING
 from segflow.compile.selection import select_with_tests
 from segflow.engines.base import Engine, Session
@@ -248,12 +248,7 @@ def _judged(
         )
         for found in made.segments
     ]
-    reads = {a.name: graph.parents[a.id] for a in compiled.project.audiences if not a.user_types}
-    stopped = {ids[name]: name for name in guards if name in ids}
-    for name, parents in reads.items():
-        waits = [stopped[parent] for parent in parents if parent in stopped]
-        if waits:
-            held[name] = f"waits for {', '.join(waits)}"
+    held |= _waits(graph, {ids[name]: name for name in guards if name in ids})
     audiences = [
         replace(found, guard=guards.get(found.audience), held=held.get(found.audience))
         for found in made.audiences
@@ -268,6 +263,23 @@ def _judged(
         guarded=guarded,
         shared=shared,
     )
+
+
+def _waits(graph: Graph, stopped: dict[str, str]) -> dict[str, str]:
+    """What audiences wait for, of the segments that guards stop.
+
+    In part, where the rest is sent: user types, and messages of which others do not wait.
+    """
+    found = {}
+    for audience in graph.project.audiences:
+        parents = graph.parents[audience.id]
+        messages = [graph.parents[n] for n in parents if graph.nodes[n].kind == "message"]
+        behind = [[stopped[n] for n in read if n in stopped] for read in messages or [parents]]
+        names = dict.fromkeys(name for waiting in behind for name in waiting)
+        in_part = " (in part)" if audience.user_types or not all(behind) else ""
+        if names:
+            found[audience.name] = f"waits for {', '.join(names)}{in_part}"
+    return found
 
 
 def _not_known(blind: dict[str, Result]) -> Iterator[str]:

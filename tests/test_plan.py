@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import SEGFLOW_YML, MakeProject, Outcome, Project
+from tests.outreach import members, message, outreach
 
 CONTACTS = "select contact_id, email, points, joined_on, country from {{ ref('raw') }}\n"
 RICH = """
@@ -470,6 +471,42 @@ def test_a_guard_that_would_trip(project: MakeProject) -> None:
     assert "⛔ 1 guard" in outcome.out
     assert "or raise the guard                rich in models/segments/rich.yml:1\n" in outcome.out
     assert made.segflow(*words, "--approve", "rich=2").code == 0
+
+
+def test_audiences_say_which_guarded_segment_they_wait_for(project: MakeProject) -> None:
+    made = outreach(
+        project,
+        message("hello"),
+        message("again", segment="trials", channels=["email", "in_app"]),
+        carts=["ann"],
+        trials=["ben"],
+    )
+    rest = "destination: files, key: contact_id, fields: {id: contact_id}"
+    made.write(
+        {
+            "models/a.yml": f"""
+audiences:
+  - {{name: own, segments: [carts], channel: email, {rest}}}
+  - {{name: mails, messages: all, channel: email, {rest}}}
+  - {{name: hellos, messages: [hello], channel: email, {rest}}}
+  - {{name: inside, messages: all, channel: in_app, {rest}}}
+  - {{name: desk, user_types: all, channel: in_app, purpose: service, {rest}}}
+""",
+            "models/b.yml": "models: [{name: carts, config: {guards: {max_entered: 1}}}]",
+        }
+    )
+    made.run()
+    made.write(members(carts=["ann", "ben", "cy"], trials=["ben", "cy"]))
+    outcome = made.segflow("plan", "--output", "json")
+    found = {a["audience"]: a["held"] for a in outcome.json["results"]["audiences"]}
+    waits = "waits for carts"
+    in_part = f"{waits} (in part)"
+    said = {"own": waits, "mails": in_part, "hellos": waits, "inside": None, "desk": in_part}
+    assert found == said
+    assert any("as if" in warning for warning in outcome.json["results"]["warnings"])
+    done = made.segflow("run", "--output", "json").json["results"]["nodes"]
+    held = {n["name"] for n in done if n["kind"] == "audience" and n["status"] == "held"}
+    assert held == {name for name, why in said.items() if why == waits}
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def results(made: Preview) -> dict[str, Any]:
         "audiences": made.audiences,
         "crowds": made.crowds,
         "nodes": made.report.results,
-        "warnings": made.report.warnings,
+        "warnings": [*made.report.warnings, *_as_if(made)],
     }
 
 
@@ -142,7 +142,6 @@ def _tables(made: Preview) -> Iterator[tuple[list[str], list[list[str]], list[st
         yield ["message · channel", "now", "with this change", "of whom"], rows, notes
     audiences = [a for a in made.audiences if a.moves or a.guard]
     if audiences:
-        as_if = ["counted as if everything that a guard stops were approved"] if made.trips else []
         rows = [
             [
                 f"{a.audience} → {a.destination}",
@@ -151,7 +150,11 @@ def _tables(made: Preview) -> Iterator[tuple[list[str], list[list[str]], list[st
             ]
             for a in audiences
         ]
-        yield ["audience → destination", "add", "change", "remove", "guard"], rows, as_if
+        yield ["audience → destination", "add", "change", "remove", "guard"], rows, _as_if(made)
+
+
+def _as_if(made: Preview) -> list[str]:
+    return ["counted as if everything that a guard stops were approved"] if made.trips else []
 
 
 def _lists(made: Preview) -> Iterator[tuple[str, list[str]]]:
