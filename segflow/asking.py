@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from segflow import journal
+from segflow.baseline import of_ref
 from segflow.build.workspace import open_engine, published
 from segflow.compile.definitions import Definitions
 from segflow.compile.graph import CONTACTS
@@ -15,7 +17,7 @@ from segflow.engines.base import Row
 from segflow.errors import ProjectError, WorkspaceError, did_you_mean
 from segflow.pipeline import Compiled, last_moment, moment_of
 from segflow.project.config import moment
-from segflow.questions.backtest import Backtest, Span
+from segflow.questions.backtest import Backtest, Defined, Span
 from segflow.questions.backtest import backtest as ask_backtest
 from segflow.questions.emptiness import first_empty, why_nobody
 from segflow.questions.explain import (
@@ -105,12 +107,17 @@ def explain_message(
 
 
 def backtest(
-    compiled: Compiled, segment: str, given: dict[str, str | None], against: str | None
+    compiled: Compiled,
+    options: Options,
+    segment: str,
+    given: dict[str, str | None],
+    against: str | None,
 ) -> list[Backtest]:
     """Who would have been in a segment between two moments, as it was last published.
 
     Args:
         given: `begin`, `end` (the last run's moment where there is none) and `every`, as typed.
+        against: another definition: a file, or a git ref, which stands for the project as of then.
     """
     graph = compiled.graph
     if segment not in graph.segments:
@@ -120,7 +127,24 @@ def backtest(
         last = journal.last_run(session)
         end = moment(given["end"]) if given["end"] or last is None else last.as_of
         span = Span(moment(given["begin"]), end, _DAYS[str(given["every"])])
-        return ask_backtest(session, graph, compiled.compilation, segment, span, against)
+        ours = Defined("project", graph, compiled.compilation)
+        found = [ask_backtest(session, segment, span, ours)]
+        if against:
+            theirs = _defined(compiled, options, segment, ours, against)
+            found.append(ask_backtest(session, segment, span, theirs))
+        return found
+
+
+def _defined(
+    compiled: Compiled, options: Options, segment: str, ours: Defined, against: str
+) -> Defined:
+    if Path(against).is_file():
+        return ours.with_file(segment, Path(against))
+    with TemporaryDirectory() as folder:
+        then = of_ref(compiled, options, against, Path(folder))
+    if segment not in then.graph.segments:
+        raise ProjectError(f"there was no segment `{segment}` as of `{against}`")
+    return ours.with_project(against, then.graph, then.compilation)
 
 
 def matrix(compiled: Compiled, by: str) -> Matrix:

@@ -1,5 +1,9 @@
 """What a plan is compared with: the project as it was when each of its nodes was last built."""
 
+import io
+import os
+import subprocess
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -113,6 +117,32 @@ def of_folder(compiled: Compiled, options: Options, state: Path, folder: Path) -
     return Base((_unpacked(compiled, packed, options.target, options.variables, folder),))
 
 
+def of_ref(compiled: Compiled, options: Options, ref: str, folder: Path) -> Compiled:
+    """The whole project as it was at a git ref; its repository is unpacked into `folder`.
+
+    Raises:
+        ProjectError: there is no such ref, or it does not compile any more.
+    """
+    root = compiled.project.root
+    top = root / _git(ref, root, "rev-parse", "--show-cdup").decode().strip()
+    packed = _git(ref, top, "archive", "--format=zip", ref)
+    with zipfile.ZipFile(io.BytesIO(packed)) as files:
+        files.extractall(folder)
+    there = folder / os.path.relpath(root, top)
+    return _compiled(compiled, there, options.target, options.variables)
+
+
+def _git(ref: str, folder: Path, *words: str) -> bytes:
+    try:
+        found = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=False)
+    except OSError:
+        found = None
+    if found is None or found.returncode:
+        said = found.stderr.decode().strip().partition("\n")[0] if found else "git is not installed"
+        raise ProjectError(f"`{ref}` is no file, and no git ref", hint=said)
+    return found.stdout
+
+
 def modified(compiled: Compiled, options: Options, state: Path) -> set[str]:
     """The ids of nodes that are new, or say something else than in an earlier state."""
     with TemporaryDirectory() as folder:
@@ -144,11 +174,17 @@ def _unpacked(
     folder: Path,
     nodes: frozenset[str] = frozenset(),
 ) -> State:
+    found = _compiled(compiled, archive.unpack(packed, folder), target, variables)
+    return State(found, archive.contents(packed), nodes)
+
+
+def _compiled(
+    compiled: Compiled, root: Path, target: str | None, variables: Mapping[str, Any]
+) -> Compiled:
+    """An earlier state of the project, which was unpacked into `root`."""
     now = compiled.project
     try:
-        root = archive.unpack(packed, folder)
-        loaded = load(root, target, variables, now.environment, now.root)
-        return State(compile_loaded(loaded), archive.contents(packed), nodes)
+        return compile_loaded(load(root, target, variables, now.environment, now.root))
     except ProjectError as error:
         raise ProjectError(
             f"the earlier state of the project does not compile any more: {error.message}",

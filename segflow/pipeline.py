@@ -306,7 +306,7 @@ def _check_outside(session: Session, graph: Graph, plan: Plan, as_of: datetime) 
         if built and built > as_of:
             raise WorkspaceError(
                 f"`{graph.nodes[node].name}` was built as of {built}, and {as_of} is before that",
-                hint="choose what is read, too, as in +name, or look at the past with --backfill",
+                hint="choose what is read, too, as in +name, or name a later moment with --as-of",
             )
 
 

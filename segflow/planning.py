@@ -9,25 +9,26 @@ after the run itself the definition.
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from msgspec import structs
 
+from segflow import phases
 from segflow.audiences.guards import Change, Trip, Watched, said_at
-from segflow.baseline import Base, files_of, last_built, of_folder
-from segflow.build.plan import Plan, plan_build
-from segflow.build.runner import Watch, run_plan
-from segflow.build.steps import Execution
+from segflow.baseline import Base, last_built, of_folder
+from segflow.build.plan import plan_build
+from segflow.build.runner import Watch
 from segflow.build.workspace import locked, open_engine, private_copy
 from segflow.compile.changes import Changes
-from segflow.compile.graph import CONTACTS
+from segflow.compile.graph import CONTACTS, Graph
 from segflow.compile.outlines import EVERYTHING
 from segflow.compile.selection import select_with_tests
 from segflow.engines.base import Engine, Session
 from segflow.errors import Location, ProjectError, WorkspaceError
+from segflow.journal import Result
 from segflow.pipeline import Compiled, build_copy, moment_of
 from segflow.project.documents import locate
 from segflow.questions import preview
@@ -85,7 +86,8 @@ def plan(
     Args:
         state: a folder with the artifacts of an earlier state of the project. Its definitions are
             evaluated on the same data at the same moment, so that only their change shows.
-        against: another database than the target's: its memberships and definitions to start from.
+        against: another database than the target's: its memberships and definitions to start from,
+            and its moment where it is later than the project's own and none is typed.
         with_examples: whether to show what stands for some of the contacts that would enter.
 
     Raises:
@@ -107,17 +109,18 @@ def plan(
                 base: Base | None = of_folder(compiled, options, state, folder / "base")
             else:
                 base = _last_built(compiled, engine, against, folder / "base")
-            phases = _before(compiled, base, options, engine, steps, folder)
+                options = _not_before(compiled, options, base) if against else options
+            put_aside = phases.before(compiled, base, options, engine, steps, folder)
             with private_copy(engine):
-                everything = options.approved | dict.fromkeys(_guarded(compiled), sys.maxsize)
+                everything = options.approved | dict.fromkeys(phases.guarded(compiled), sys.maxsize)
                 approving = replace(options, approved=everything)
                 report = build_copy(compiled, approving, engine, steps, watch)
                 found = base.changes(compiled) if base else None
                 with engine.session() as session:
-                    segments = preview.compare_segments(session, *phases)
+                    segments = preview.compare_segments(session, *put_aside)
                     for s in segments if with_examples else ():
-                        shown[s.segment] = _examples(session, compiled, s, phases[0])
-                    crowds = _crowds(session, compiled, segments, phases[0])
+                        shown[s.segment] = _examples(session, compiled, s, put_aside[0])
+                    crowds = _crowds(session, compiled, segments, put_aside[0])
                     messages = preview.compare_messages(session, folder / "messages")
                     reached = preview.count_reached(session, folder / "messages")
                     audiences = [
@@ -127,8 +130,10 @@ def plan(
                     ]
     segments = [replace(s, examples=shown.get(s.segment, ())) for s in segments]
     places = _places(compiled, options, found) if found else {}
+    blind = {s.segment: put_aside[3][s.segment] for s in segments if "unknown" in s.causes}
+    report.warnings += _not_known(blind)
     made = Preview(report, base, found, segments, messages, audiences, reached, crowds, places)
-    return _judged(made, compiled, options)
+    return _judged(made, compiled, options, blind)
 
 
 def _examples(
@@ -177,10 +182,6 @@ def _places(compiled: Compiled, options: Options, found: Changes) -> dict[str, s
     return places | dict.fromkeys(found.vars.keys() & options.variables.keys(), "--vars")
 
 
-def _guarded(compiled: Compiled) -> list[str]:
-    return [*compiled.graph.segments, *(a.name for a in compiled.project.audiences)]
-
-
 def _last_built(
     compiled: Compiled, engine: Engine, against: Path | None, folder: Path
 ) -> Base | None:
@@ -191,6 +192,14 @@ def _last_built(
         typed = str(against or engine.location)
         error.message = error.message.replace(str(engine.location), typed)
         raise
+
+
+def _not_before(compiled: Compiled, options: Options, base: Base | None) -> Options:
+    """The moment that was typed, else that of another database, unless it is over here."""
+    if options.as_of or base is None or base.run is None:
+        return options
+    moments = (moment_of(compiled, options), base.run.as_of, *base.moments.values())
+    return replace(options, as_of=max(moments))
 
 
 def _on(compiled: Compiled, against: Path | None, folder: Path) -> Compiled:
@@ -206,107 +215,6 @@ def _on(compiled: Compiled, against: Path | None, folder: Path) -> Compiled:
     return replace(compiled, project=project)
 
 
-# Members before, on the data of now, at the moment of now; and which segments could not be asked.
-Phases = tuple[Path, Path | None, Path | None, list[str]]
-
-
-def _before(
-    compiled: Compiled,
-    base: Base | None,
-    options: Options,
-    engine: Engine,
-    steps: Plan,
-    folder: Path,
-) -> Phases:
-    """Put aside what the state before holds, and what its definitions would give now."""
-    before, data, time = (folder / name for name in ("before", "data", "time"))
-    names = [audience.name for audience in compiled.project.audiences]
-    now = moment_of(compiled, options)
-    renamed = {
-        segment.config.renamed_from: name
-        for name, segment in compiled.graph.segments.items()
-        if segment.config.renamed_from
-    }
-    blind: list[str] = []
-    with private_copy(engine):
-        if base and base.run is None:
-            known = base.newest
-            everything = dict.fromkeys(_guarded(known), sys.maxsize)
-            all_of_it = plan_build(known.graph, set(known.graph.nodes), is_whole=True)
-            build_copy(
-                known, replace(options, as_of=now, approved=everything), engine, all_of_it, _unseen
-            )
-        with engine.session() as session:
-            preview.keep_members(session, preview.published_members(session), renamed, before)
-            preview.keep_messages(session, folder / "messages")
-            preview.keep_audiences(session, names, folder / "audiences")
-        if base is None or base.run is None:
-            return before, before, before, blind
-        files = files_of(compiled, folder)
-        same_clock = {moment for _, moment in base.segments().values()} <= {now}
-        same_definitions = all(
-            state.files == files and state.compiled.project.vars == compiled.project.vars
-            for state in base.states
-        )
-        if same_clock and same_definitions:
-            return before, None, None, blind
-        blind += _evaluate(base, engine, None, steps, renamed, data)
-        if same_definitions:
-            return before, data, None, blind
-        if same_clock:
-            return before, data, data, blind
-        blind += _evaluate(base, engine, now, steps, renamed, time)
-    return before, data, time, blind
-
-
-def _evaluate(
-    base: Base,
-    engine: Engine,
-    now: datetime | None,
-    steps: Plan,
-    renamed: dict[str, str],
-    path: Path,
-) -> list[str]:
-    """Put aside the members by the definitions of before; names the segments it cannot say of.
-
-    Args:
-        now: the moment to evaluate all of them at, None for that of each one's last evaluation.
-    """
-    asked = {*steps.segments, *(old for old, new in renamed.items() if new in steps.segments)}
-    groups: dict[tuple[int, datetime], list[str]] = {}
-    for name, (state, moment) in base.segments().items():
-        if steps.is_whole or name in asked:
-            groups.setdefault((base.states.index(state), now or moment), []).append(name)
-    blind: list[str] = []
-    for (place, moment), names in groups.items():
-        good = _evaluated(base.states[place].compiled, engine, moment, names)
-        with engine.session() as session:
-            preview.keep_members(session, preview.evaluated_members(good), renamed, path)
-        blind += [renamed.get(name, name) for name in names if name not in good]
-    if not groups:
-        with engine.session() as session:
-            preview.keep_members(session, preview.evaluated_members([]), renamed, path)
-    return blind
-
-
-def _evaluated(base: Compiled, engine: Engine, as_of: datetime, names: list[str]) -> list[str]:
-    """Those of the segments that could be evaluated; with all that they read, at that moment."""
-    graph = base.graph
-    segments = [graph.segments[name].id for name in names]
-    chosen = {n for s in segments for n in (s, *graph.ancestors(s))}
-    built = plan_build(
-        graph, {n for n in chosen if graph.nodes[n].kind in ("model", "seed")}, False
-    )
-    execution = Execution(engine, graph, base.compilation, as_of)
-    threads = base.project.target.properties.threads
-    results = run_plan(built, execution, threads, _unseen)
-    return [r.name for r in results if r.kind == "segment" and r.is_good and r.node in segments]
-
-
-def _unseen(_: object) -> None:
-    """Nobody watches what is only compared with."""
-
-
 def _near(compiled: Compiled, place: Location) -> str:
     """A place as seen from the project's root, the same on every machine."""
     return str(Location(Path(os.path.relpath(place.path, compiled.project.root)), place.line))
@@ -315,7 +223,9 @@ def _near(compiled: Compiled, place: Location) -> str:
 # ── verdicts ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _judged(made: Preview, compiled: Compiled, options: Options) -> Preview:
+def _judged(
+    made: Preview, compiled: Compiled, options: Options, blind: dict[str, Result]
+) -> Preview:
     """With what would hold each segment and audience back, and what its change comes from."""
     graph = compiled.graph
     held = {r.name: r.message for r in made.report.results if not r.is_good}
@@ -324,23 +234,21 @@ def _judged(made: Preview, compiled: Compiled, options: Options) -> Preview:
     for trip in trips:
         guards[trip.name] = "; ".join(filter(None, (guards.get(trip.name), trip.why)))
     ids = {name: segment.id for name, segment in graph.segments.items()}
+    because = {
+        s.segment: roots.get(ids.get(s.segment, ""), ())
+        for s in made.segments
+        if s.causes["definition"] != Moved()
+    } | {name: (f"not known: {_as_it_was(failed)}",) for name, failed in blind.items()}
     segments = [
         replace(
             found,
-            because=roots.get(ids.get(found.segment, ""), ())
-            if found.causes["definition"] != Moved()
-            else (),
+            because=because.get(found.segment, ()),
             guard=guards.get(found.segment),
             held=held.get(found.segment),
         )
         for found in made.segments
     ]
-    reads = {a.name: graph.parents[a.id] for a in compiled.project.audiences if not a.user_types}
-    stopped = {ids[name]: name for name in guards if name in ids}
-    for name, parents in reads.items():
-        waits = [stopped[parent] for parent in parents if parent in stopped]
-        if waits:
-            held[name] = f"waits for {', '.join(waits)}"
+    held |= _waits(graph, {ids[name]: name for name in guards if name in ids})
     audiences = [
         replace(found, guard=guards.get(found.audience), held=held.get(found.audience))
         for found in made.audiences
@@ -355,6 +263,34 @@ def _judged(made: Preview, compiled: Compiled, options: Options) -> Preview:
         guarded=guarded,
         shared=shared,
     )
+
+
+def _waits(graph: Graph, stopped: dict[str, str]) -> dict[str, str]:
+    """What audiences wait for, of the segments that guards stop.
+
+    In part, where the rest is sent: user types, and messages of which others do not wait.
+    """
+    found = {}
+    for audience in graph.project.audiences:
+        parents = graph.parents[audience.id]
+        messages = [graph.parents[n] for n in parents if graph.nodes[n].kind == "message"]
+        behind = [[stopped[n] for n in read if n in stopped] for read in messages or [parents]]
+        names = dict.fromkeys(name for waiting in behind for name in waiting)
+        in_part = " (in part)" if audience.user_types or not all(behind) else ""
+        if names:
+            found[audience.name] = f"waits for {', '.join(names)}{in_part}"
+    return found
+
+
+def _not_known(blind: dict[str, Result]) -> Iterator[str]:
+    """Which segments move for a reason that nobody knows, by what failed."""
+    for node, failed in {failed.node: failed for failed in blind.values()}.items():
+        names = ", ".join(name for name, root in blind.items() if root.node == node)
+        yield f"{_as_it_was(failed)}, so it is not known why {names} would move: {failed.message}"
+
+
+def _as_it_was(failed: Result) -> str:
+    return f"`{failed.name}` cannot be built as it was"
 
 
 def _trips(made: Preview, compiled: Compiled, options: Options) -> list[Trip]:

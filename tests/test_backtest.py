@@ -95,6 +95,39 @@ def test_against_a_file_and_a_git_ref(project: MakeProject, tmp_path: Path) -> N
     assert "members 1" in text and "members 2" in text and "2  HEAD" in text
 
 
+def test_a_git_ref_stands_for_the_whole_project(project: MakeProject) -> None:
+    made = run_once(project)
+    kept = "select contact_id from {{ ref('contacts') }} where contact_id != 'a'"
+    made.write(
+        {
+            "models/kept.sql": kept,
+            "models/segments/k.sql": "select contact_id from {{ ref('s') }}"
+            " semi join {{ ref('kept') }} using (contact_id)",
+        }
+    )
+    git = ["git", "-C", str(made.root.parent), "-c", "user.name=t", "-c", "user.email=t@t.example"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *command], check=True)
+    made.run("--as-of", EVERY_DAY[-1])
+    before = points(made, "k", *SPAN)[0]
+    # A var, and a model that was published as it is now.
+    settings = WITH_DAYS.replace("days: 1", "days: 4")
+    made.write({"segflow.yml": settings, "models/kept.sql": kept.replace("'a'", "'b'")})
+    made.run("--as-of", EVERY_DAY[-1])
+    now, then = points(made, "k", *SPAN, "--against", "HEAD")
+    assert then == before and [p[1] for p in then] == [0, 1, 1, 0, 1, 1, 1, 0]
+    assert [p[1] for p in now] == [1, 1, 2, 2, 2, 3, 3, 3]
+    # Rows of seeds are not built anew.
+    text = made.segflow("backtest", "k", *SPAN, "--against", "HEAD").out
+    assert "is as of today" not in text
+    made.write({"seeds/seen.csv": SEEN["seeds/seen.csv"] + "e,2026-07-08 12:00:00\n"})
+    text = made.segflow("backtest", "k", *SPAN, "--against", "HEAD").out
+    assert text.count("what is read of seen is as of today, not as of HEAD") == 1
+    made.write({"models/segments/new.sql": "select contact_id from {{ ref('s') }}"})
+    outcome = made.segflow("backtest", "new", *SPAN, "--against", "HEAD")
+    assert outcome.code == 2 and "there was no segment `new` as of `HEAD`" in outcome.err
+
+
 def test_what_has_no_history_is_named(project: MakeProject) -> None:
     made = run_once(project)
     files = {

@@ -296,7 +296,8 @@ def test_a_source_without_rows_empties_no_list_of_any_size(
         assert stopped.code == 1 and (members(made), lines(made)) == (size, size)
         # How many rows a view had, nobody counted.
         had = size if made_as == "table" else 1
-        assert f"people: empty, had {f'{had} ' if had > 1 else ''}rows\n" in stopped.out
+        said = {"view": "rows", "table": "1 row" if size == 1 else "9 rows"}[made_as]
+        assert f"people: empty, had {said}\n" in stopped.out
     assert f"segflow retry --approve people={had}\n" in stopped.out
     assert made.segflow("retry", "--approve", f"people={had - 1}").code == 1
     assert lines(made) == size

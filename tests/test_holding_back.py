@@ -124,6 +124,21 @@ def test_an_empty_relation_says_so(project: MakeProject) -> None:
     assert states(made)["contacts"] == ("fresh", 1, "")
 
 
+def test_a_seed_that_only_a_test_reads_keeps_its_rows(project: MakeProject) -> None:
+    made = line(project)
+    test = "tests/stages.sql", "select 1 as wrong from {{ ref('stages') }} where stage is null"
+    made.write({"seeds/stages.csv": "stage\nactive\n", "seeds/notes.csv": "note\na\n"})
+    made.write(dict([test]))
+    made.run()
+    made.write({"seeds/stages.csv": "stage\n", "seeds/notes.csv": "note\n"})
+    outcome = made.segflow("run")
+    assert outcome.code == 1 and "stages: empty, had 1 row\n" in outcome.out
+    counts = "select (select count(*) from seeds.stages), (select count(*) from seeds.notes)"
+    assert made.rows(counts) == [(1, 0)]
+    made.run("--approve", "stages=1")
+    assert made.rows(counts) == [(0, 0)]
+
+
 @pytest.mark.parametrize("threads", ["1", "4"])
 def test_a_partial_run_is_held_back_by_what_is_kept(project: MakeProject, threads: str) -> None:
     made = line(project)

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import SEGFLOW_YML, MakeProject, Outcome, Project
+from tests.outreach import members, message, outreach
 
 CONTACTS = "select contact_id, email, points, joined_on, country from {{ ref('raw') }}\n"
 RICH = """
@@ -384,6 +385,63 @@ def test_a_var_is_no_cause_where_only_its_name_is_part_of_another(project: MakeP
     assert found == {"rich": ["rich"], "poor": ["not_rich"]}
 
 
+def test_where_the_former_source_is_gone_no_cause_is_made_up(project: MakeProject) -> None:
+    made = make(project, POINTS)
+    made.write(
+        {
+            "models/raw.yml": "models: [{name: raw, config: {materialized: table}}]",
+            "models/segments/all.sql": "select contact_id from {{ ref('contacts') }}",
+        }
+    )
+    run(made)
+    (made.root / "data/raw.csv").rename(made.root / "data/moved.csv")
+    sources = (made.root / "models/sources.yml").read_text()
+    moved = sources.replace("data/{name}.csv", "data/moved.csv")
+    made.write(
+        {
+            "models/sources.yml": moved,
+            "segflow.yml": (made.root / "segflow.yml").read_text().replace("rich: 5", "rich: 3"),
+        }
+    )
+    found = plan(made, 2)
+    assert {m["name"]: m["causes"] for m in found["models"]} == {"raw": [], "rich": ["rich"]}
+    segments = {s["segment"]: s for s in found["segments"]}
+    nobody = {"data": (0, 0), "time": (0, 0), "definition": (0, 0)}
+    assert causes(segments["rich"]) == nobody | {"unknown": (2, 0)}
+    assert causes(segments["all"]) == nobody
+    why = "`raw` cannot be built as it was"
+    assert segments["rich"]["because"] == [f"not known: {why}"]
+    (warning,) = found["warnings"]
+    assert warning.startswith(f"{why}, so it is not known why rich would move: ")
+    assert "raw.csv" in warning
+    shown = made.segflow("plan", "--as-of", "2026-07-02").out
+    assert "`rich` 5 → 3 (segflow.yml:".replace("`", "") in shown and "changed: raw" in shown
+    assert "not known: `raw` cannot be built as it was\n" in shown
+    # Where the former file is still there, its model is a cause beside the var.
+    made.write({"data/raw.csv": rows(POINTS)})
+    found = plan(made, 2)
+    segments = {s["segment"]: s for s in found["segments"]}
+    assert segments["rich"]["because"] == ["var `rich`", "`raw`"] and not found["warnings"]
+
+
+def test_a_var_is_a_cause_through_a_macro_and_an_ephemeral_model(project: MakeProject) -> None:
+    made = make(project)
+    made.write(
+        {
+            "macros/limit.sql": "{% macro limit() %}{{ var('rich') }}{% endmacro %}",
+            "models/well_off.sql": "{{ config(materialized='ephemeral') }} select contact_id,"
+            " points from {{ ref('contacts') }} where points >= {{ limit() }}",
+            "models/segments/rich.sql": "select contact_id, points from {{ ref('well_off') }}",
+            "data/raw.csv": rows(POINTS),
+        }
+    )
+    run(made)
+    text = (made.root / "segflow.yml").read_text()
+    made.write({"segflow.yml": text.replace("rich: 5", "rich: 3, other: 1")})
+    found = {m["name"]: m["causes"] for m in plan(made)["models"]}
+    assert found == {"well_off": ["rich"], "rich": ["rich"]}
+
+
 def test_a_renamed_segment_is_no_new_one(project: MakeProject) -> None:
     made = make(project, POINTS)
     (made.root / "models/segments/rich.sql").rename(made.root / "models/segments/wealthy.sql")
@@ -413,6 +471,42 @@ def test_a_guard_that_would_trip(project: MakeProject) -> None:
     assert "⛔ 1 guard" in outcome.out
     assert "or raise the guard                rich in models/segments/rich.yml:1\n" in outcome.out
     assert made.segflow(*words, "--approve", "rich=2").code == 0
+
+
+def test_audiences_say_which_guarded_segment_they_wait_for(project: MakeProject) -> None:
+    made = outreach(
+        project,
+        message("hello"),
+        message("again", segment="trials", channels=["email", "in_app"]),
+        carts=["ann"],
+        trials=["ben"],
+    )
+    rest = "destination: files, key: contact_id, fields: {id: contact_id}"
+    made.write(
+        {
+            "models/a.yml": f"""
+audiences:
+  - {{name: own, segments: [carts], channel: email, {rest}}}
+  - {{name: mails, messages: all, channel: email, {rest}}}
+  - {{name: hellos, messages: [hello], channel: email, {rest}}}
+  - {{name: inside, messages: all, channel: in_app, {rest}}}
+  - {{name: desk, user_types: all, channel: in_app, purpose: service, {rest}}}
+""",
+            "models/b.yml": "models: [{name: carts, config: {guards: {max_entered: 1}}}]",
+        }
+    )
+    made.run()
+    made.write(members(carts=["ann", "ben", "cy"], trials=["ben", "cy"]))
+    outcome = made.segflow("plan", "--output", "json")
+    found = {a["audience"]: a["held"] for a in outcome.json["results"]["audiences"]}
+    waits = "waits for carts"
+    in_part = f"{waits} (in part)"
+    said = {"own": waits, "mails": in_part, "hellos": waits, "inside": None, "desk": in_part}
+    assert found == said
+    assert any("as if" in warning for warning in outcome.json["results"]["warnings"])
+    done = made.segflow("run", "--output", "json").json["results"]["nodes"]
+    held = {n["name"] for n in done if n["kind"] == "audience" and n["status"] == "held"}
+    assert held == {name for name, why in said.items() if why == waits}
 
 
 @pytest.mark.parametrize(
@@ -459,6 +553,26 @@ def test_against_another_database(project: MakeProject, tmp_path: Path) -> None:
     (tmp_path / "junk.duckdb").write_text("no database")
     junk = plan_fails(made, "--against", str(tmp_path / "junk.duckdb"))
     assert junk.startswith(f"error: {tmp_path}/junk.duckdb cannot be opened")
+
+
+def test_another_database_brings_its_moment(project: MakeProject, tmp_path: Path) -> None:
+    made = make(project, POINTS)
+    settings = (made.root / "segflow.yml").read_text()
+    made.run("--as-of", "2026-07-03")
+    made.database.rename(tmp_path / "production.duckdb")
+    pinned = settings.replace(
+        "path: warehouse/demo.duckdb", "path: warehouse/demo.duckdb, as_of: 2026-07-02"
+    )
+    assert pinned != settings
+    made.write({"segflow.yml": pinned})
+    against = ("--against", str(tmp_path / "production.duckdb"))
+    words = (*against, "--output", "json")
+    assert made.segflow("plan", *words).json["as_of"] == "2026-07-03T00:00:00"
+    refused = plan_fails(made, *against, "--as-of", "2026-07-02")
+    assert "and 2026-07-02 00:00:00 is before that" in refused
+    assert "name a later moment with --as-of" in refused
+    made.write({"segflow.yml": pinned.replace("07-02", "07-05")})
+    assert made.segflow("plan", *words).json["as_of"] == "2026-07-05T00:00:00"
 
 
 def plan_fails(made: Project, *words: str) -> str:

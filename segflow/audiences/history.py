@@ -35,8 +35,8 @@ def check_clock(session: Session, segments: Iterable[str], as_of: datetime) -> N
     if found:
         raise WorkspaceError(
             f"`{found[0][0]}` was evaluated as of {found[0][1]}, and {as_of} is before that",
-            hint="add --backfill to write its history anew from there, or look at the past in"
-            " another target",
+            hint="name a later moment with --as-of, or add --backfill to `segflow run` to write its"
+            " history anew from there",
         )
 
 

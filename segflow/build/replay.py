@@ -62,11 +62,19 @@ class Replay:
             session.execute(f"create or replace table {relation} as\n{sql}")
 
 
-def plan_replay(graph: Graph, compilation: Compilation, segments: Collection[str]) -> Replay:
-    """What has to be built again for `segments`, which are always taken as the project has them."""
+def plan_replay(
+    graph: Graph,
+    compilation: Compilation,
+    segments: Collection[str],
+    changed: Collection[str] = (),
+) -> Replay:
+    """What has to be built again for `segments`, which are always taken as the project has them.
+
+    So are the `changed` nodes, which were published otherwise.
+    """
     chosen = {graph.segments[name].id for name in segments}
     needed = chosen.union(*(graph.ancestors(node) for node in chosen))
-    moving = dict.fromkeys(_moving(graph, compilation, needed, chosen))
+    moving = dict.fromkeys(_moving(graph, compilation, needed, chosen.union(changed)))
     relations = dict(graph.relations)
     for node in moving:
         relations[node] = _in_scratch(graph.models[node], relations.values())

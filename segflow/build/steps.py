@@ -258,7 +258,9 @@ def _made(
         if (had and rows == 0) or any(test.status == "error" for test in tests):
             raise _Undone
     if had and rows == 0:
-        said = f"empty, had {had:,} rows" if had > 1 else "empty, had rows"
+        # Rows of a view were not counted.
+        is_counted = execution.stands(execution.graph.relations[step.node]) == "table"
+        said = f"empty, had {had:,} row{'s' * (had > 1)}" if is_counted else "empty, had rows"
         return replace(blank, status="error", message=said, rows=0, tests=(*before, *tests))
     return _judged(blank, (*before, *tests), rows)
 

@@ -198,8 +198,8 @@ def _answered(invocation: Invocation, answer: answers.Answer) -> int:
 @command("backtest", "segment", *_EVERY, "begin", "end", "every", "against")
 def backtest(invocation: Invocation) -> int:
     """Tell who would have been in SEGMENT in the past."""
-    given = invocation.given
-    found = asking.backtest(invocation.compiled(), given["segment"], given, given["against"])
+    given, compiled = invocation.given, invocation.compiled()
+    found = asking.backtest(compiled, invocation.options, given["segment"], given, given["against"])
     results = {"segment": given["segment"], "definitions": found}
     return invocation.answer(answers.backtest_lines(found), results)
 

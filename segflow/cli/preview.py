@@ -20,7 +20,7 @@ _SHOWN = 15
 _SHOWN_LINES = 24
 # What a crowd is told by: so many values and medians.
 _VALUES, _MEDIANS = 4, 3
-_CAUSES = {"definition": "definition", "data": "new data", "time": "time"}
+_CAUSES = {"definition": "definition", "data": "new data", "time": "time", "unknown": ""}
 _DIFF = "Definition before and after"
 _KINDS = {
     "new": "new",
@@ -112,7 +112,7 @@ def results(made: Preview) -> dict[str, Any]:
         "audiences": made.audiences,
         "crowds": made.crowds,
         "nodes": made.report.results,
-        "warnings": made.report.warnings,
+        "warnings": [*made.report.warnings, *_as_if(made)],
     }
 
 
@@ -144,7 +144,6 @@ def _tables(made: Preview) -> Iterator[tuple[list[str], list[list[str]], list[st
         yield ["message · channel", "now", "with this change", "of whom"], rows, notes
     audiences = [a for a in made.audiences if a.moves or a.guard]
     if audiences:
-        as_if = ["counted as if everything that a guard stops were approved"] if made.trips else []
         rows = [
             [
                 f"{a.audience} → {a.destination}",
@@ -153,7 +152,11 @@ def _tables(made: Preview) -> Iterator[tuple[list[str], list[list[str]], list[st
             ]
             for a in audiences
         ]
-        yield ["audience → destination", "add", "change", "remove", "guard"], rows, as_if
+        yield ["audience → destination", "add", "change", "remove", "guard"], rows, _as_if(made)
+
+
+def _as_if(made: Preview) -> list[str]:
+    return ["counted as if everything that a guard stops were approved"] if made.trips else []
 
 
 def _lists(made: Preview) -> Iterator[tuple[str, list[str]]]:
@@ -257,10 +260,10 @@ def _because(segment: SegmentPreview) -> str:
         return _stopped(segment)
     said, names = [], ", ".join(segment.because[:3])
     for cause, label in _CAUSES.items():
-        moved = segment.causes[cause]
+        moved = segment.causes.get(cause, Moved())
         if not _count(moved):
             continue
-        named = names if cause == "definition" else ""
+        named = names if cause in ("definition", "unknown") else ""
         is_all = _count(moved) == segment.entered + segment.left
         parts = [_plus(moved.entered)] if moved.entered else []
         parts += [_less(moved.left)] if moved.left else []

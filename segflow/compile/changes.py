@@ -1,6 +1,5 @@
 """Two compiled states of a project in, what changed between them out, apart from its wake."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -217,7 +216,8 @@ def _change(
     gone = set(before.outline.columns or ()) - set(
         now.outline.columns or before.outline.columns or ()
     )
-    causes = () if is_edited else tuple(_named(variables, new, node))
+    asked = {*_asked(old, former), *_asked(new, node)}
+    causes = () if is_edited else tuple(name for name in variables if name in asked)
     kind: Kind = "columns" if gone else "logic"
     diff = tuple(_diff(new.nodes[node].path, before.sql, now.sql))
     return ModelChange(node, name, kind, causes, tuple(sorted(gone)), diff)
@@ -241,8 +241,10 @@ def _former(old: Graph, new: Graph, node: str) -> str:
     return model.id if model else node
 
 
-def _named(variables: dict[str, tuple[Any, Any]], graph: Graph, node: str) -> list[str]:
-    """The changed vars that a model asks for, or else all: a macro may ask for it."""
-    text = graph.models[node].model.text
-    asked = [name for name in variables if re.search(rf"\b{re.escape(name)}\b", text)]
-    return asked or list(variables)
+def _asked(graph: Graph, node: str) -> Iterator[str]:
+    """The vars that a model reads, and those of ephemeral models, which become part of it."""
+    yield from graph.models[node].facts.vars
+    for parent in graph.parents[node]:
+        model = graph.models.get(parent)
+        if model and model.config.materialized == "ephemeral":
+            yield from _asked(graph, parent)

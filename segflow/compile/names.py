@@ -51,13 +51,15 @@ class Rendered(Struct, kw_only=True):
 class Facts(Rendered):
     """What a template says of itself, noted while it renders.
 
-    `asks` names what it wants of the database; `warnings` are for whoever runs the command.
+    `asks` names what it wants of the database, `vars` those it reads, in macros too; `warnings` are
+    for whoever runs the command.
     """
 
     config: dict[str, Any] = {}
     refs: list[tuple[str | None, str]] = []
     sources: list[tuple[str, str]] = []
     asks: list[str] = []
+    vars: list[str] = []
     warnings: list[str] = []
 
 
@@ -143,6 +145,7 @@ class _Calls:
         return self._scope.source(*args)
 
     def var(self, name: str, default: Any = _NOTHING) -> Any:
+        self._facts.vars.append(name)
         found = self._variables.get(name, default)
         if found is _NOTHING:
             raise unknown_var(name, self._variables, None)

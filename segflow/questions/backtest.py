@@ -1,6 +1,5 @@
 """A segment and a span of time in; who would have been in it at each moment of that span, out."""
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,12 +7,11 @@ from pathlib import Path
 
 from segflow.build.materializations import members_table
 from segflow.build.replay import Replay, plan_replay
-from segflow.compile.compiler import Compilation, recompiled
+from segflow.compile.compiler import Compilation, fingerprint, recompiled
 from segflow.compile.connecting import with_definition
 from segflow.compile.graph import CONTACTS, Graph
 from segflow.engines.base import SCRATCH, Session
 from segflow.errors import ProjectError
-from segflow.project.nodes import Model
 
 _SEEN = f'{SCRATCH}."members seen"'
 # What a table may have one row of, as far as it says so by a test.
@@ -70,56 +68,43 @@ class Backtest:
     notes: tuple[str, ...]
 
 
-def backtest(
-    session: Session,
-    graph: Graph,
-    compilation: Compilation,
-    segment: str,
-    span: Span,
-    against: str | None = None,
-) -> list[Backtest]:
-    """The segment as the project defines it, and beside it as another file or git ref does.
+@dataclass(frozen=True)
+class Defined:
+    """A definition under its name, with the project that says it.
+
+    `changed` are the nodes of that project which are not what they are today.
+    """
+
+    name: str
+    graph: Graph
+    compilation: Compilation
+    changed: frozenset[str] = frozenset()
+
+    def with_file(self, segment: str, file: Path) -> "Defined":
+        """The same project with the segment as another file defines it; raises ProjectError."""
+        graph = with_definition(self.graph, segment, file.read_text("utf-8"), file)
+        node = graph.segments[segment].id
+        return Defined(str(file), graph, recompiled(graph, self.compilation, node))
+
+    def with_project(self, name: str, graph: Graph, compilation: Compilation) -> "Defined":
+        """As another state of the project defines it."""
+        changed = {
+            node
+            for node in graph.order
+            if node not in self.graph.nodes
+            or fingerprint(graph, compilation, node)
+            != fingerprint(self.graph, self.compilation, node)
+        }
+        return Defined(name, graph, compilation, frozenset(changed))
+
+
+def backtest(session: Session, segment: str, span: Span, defined: Defined) -> Backtest:
+    """The segment as one project defines it.
 
     Raises:
-        ProjectError: there is no such definition, or it is wrong.
         StepError: it cannot be evaluated at one of the moments.
     """
-    found = [_backtest(session, graph, compilation, segment, span, "project")]
-    if against:
-        text, file = _definition(graph.segments[segment].model, against)
-        graph = with_definition(graph, segment, text, file)
-        compilation = recompiled(graph, compilation, graph.segments[segment].id)
-        found.append(_backtest(session, graph, compilation, segment, span, against))
-    return found
-
-
-def _definition(model: Model, against: str) -> tuple[str, Path]:
-    """The text of another definition, and where it stands."""
-    path = Path(against)
-    if path.is_file():
-        return path.read_text("utf-8"), path
-    show = ["git", "-C", str(model.file.parent), "show", f"{against}:./{model.file.name}"]
-    try:
-        shown = subprocess.run(show, capture_output=True, text=True, check=False)
-    except OSError:
-        shown = None
-    if shown is None or shown.returncode:
-        raise ProjectError(
-            f"`{against}` is no file, and no git ref that has {model.path}",
-            hint=shown.stderr.strip().partition("\n")[0] if shown else "git is not installed",
-        )
-    return shown.stdout, model.file
-
-
-def _backtest(
-    session: Session,
-    graph: Graph,
-    compilation: Compilation,
-    segment: str,
-    span: Span,
-    definition: str,
-) -> Backtest:
-    replay = plan_replay(graph, compilation, [segment])
+    replay = plan_replay(defined.graph, defined.compilation, [segment], defined.changed)
     for step, moment in enumerate(span.moments):
         replay.evaluate(session, moment, [segment])
         rows = f"select {step} as step, contact_id from {members_table(segment)}"
@@ -137,10 +122,10 @@ def _backtest(
         " quantile_disc(last + 1 - first, 0.5)"
         f" filter (where first > 0 and last < {last}) from stays"
     )[0]
-    notes = tuple(_notes(session, graph, compilation, replay))
+    notes = tuple(_notes(session, defined, replay))
     points = tuple(_points(session, span))
     days = None if steps is None else steps * span.days
-    return Backtest(definition, points, contacts, flapping, stays, ended, days, notes)
+    return Backtest(defined.name, points, contacts, flapping, stays, ended, days, notes)
 
 
 # Each sighting of a contact, whether it begins a stay, and whether it ends one.
@@ -170,17 +155,15 @@ def _points(session: Session, span: Span) -> Iterator[Point]:
         leaving = last
 
 
-def _notes(
-    session: Session, graph: Graph, compilation: Compilation, replay: Replay
-) -> Iterator[str]:
+def _notes(session: Session, defined: Defined, replay: Replay) -> Iterator[str]:
     """What is read as it is today: by name, of the columns that decide who is in the segments.
 
     A table that says it has one row per contact or account holds their last version; so does one
     without any date. In others, rows are taken to have been added as things happened.
     """
-    asked: set[str] = set()
+    graph, asked = defined.graph, set[str]()
     for node, model in replay.models.items():
-        asked |= compilation.models[node].outline.conditions if model.is_segment else set()
+        asked |= defined.compilation.models[node].outline.conditions if model.is_segment else set()
     read = {parent for node in replay.models for parent in graph.parents[node]}
     unique = {
         test.attached
@@ -193,6 +176,8 @@ def _notes(
         plain = [c.lower() for c, kind in columns if not kind.startswith(("DATE", "TIMESTAMP"))]
         is_undated = len(plain) == len(columns)
         name = graph.nodes[node].name
+        if node in defined.changed:
+            yield f"what is read of {name} is as of today, not as of {defined.name}"
         if is_undated or node in unique or node == graph.find(CONTACTS):
             named = [c for c in plain if c in asked and c not in _OWNERS]
             yield from (f"`{c}` has no history: today's value was used ({name})" for c in named)

@@ -33,8 +33,9 @@ class Moved:
 class SegmentPreview:
     """How a segment would change.
 
-    `causes` add up to entered and left: each contact counts once, where it last changed its side.
-    `because` names what changed in the definition; `held` says why the segment stays as it was;
+    `causes` add up to entered and left: each contact counts once, where it last changed its side;
+    all of them are `unknown` where the definition of before could not be evaluated. `because` names
+    what changed in the definition, or why that is; `held` says why the segment stays as it was;
     `examples` are the evidence for some contacts that enter, without what says who they are.
     """
 
@@ -183,33 +184,37 @@ def compare_segments(
         data: those of the old definitions at the old moment on the data of now; None where nothing
             but the data can have changed since, so that they are those of now.
         time: those of the old definitions at the moment of now; None where they are those of now.
-        blind: segments that the old definitions could not be evaluated for: they keep theirs.
+        blind: segments that the old definitions could not be evaluated for: nobody knows why they
+            move.
     """
     old = _parquet(before / "*")
-    kept = f"select * from {old} where segment in ({', '.join(map(literal, blind)) or 'null'})"
+    is_blind = f"segment in ({', '.join(map(literal, blind)) or 'null'})"
     states = [f"select * from {old}"]
     for path in (data, time):
-        asked = f"select * from {_parquet(path / '*')} union all {kept}" if path else None
-        states.append(asked or published_members(session))
+        states.append(
+            f"select * from {_parquet(path / '*')}" if path else published_members(session)
+        )
     states.append(published_members(session))
     tagged = " union all ".join(f"select *, {n} as state from ({q})" for n, q in enumerate(states))
     sides = ", ".join(f"bool_or(state = {n}) as s{n}" for n in range(len(states)))
     moves = ", ".join(
         f"count(*) filter (where s3 and not s0 and cause = '{cause}'),"
         f" count(*) filter (where s0 and not s3 and cause = '{cause}')"
-        for cause in CAUSES
+        for cause in (*CAUSES, "unknown")
     )
     rows = session.rows(
         f"with sides as (select segment, contact_id, {sides} from ({tagged}) group by all),"
-        " caused as (select *, case when s2 <> s3 then 'definition' when s1 <> s2 then 'time'"
-        " else 'data' end as cause from sides)"
+        f" caused as (select *, case when {is_blind} then 'unknown' when s2 <> s3 then 'definition'"
+        " when s1 <> s2 then 'time' else 'data' end as cause from sides)"
         f" select segment, count(*) filter (where s0), count(*) filter (where s3), {moves}"
         " from caused group by segment order by segment"
     )
     found = []
     for segment, members, after, *counts in rows:
-        pairs = zip(counts[::2], counts[1::2], strict=True)
-        causes = dict(zip(CAUSES, (Moved(*pair) for pair in pairs), strict=True))
+        pairs = [Moved(*pair) for pair in zip(counts[::2], counts[1::2], strict=True)]
+        causes = dict(zip(CAUSES, pairs, strict=False))
+        if pairs[-1] != Moved():
+            causes["unknown"] = pairs[-1]
         entered = sum(moved.entered for moved in causes.values())
         left = sum(moved.left for moved in causes.values())
         found.append(SegmentPreview(segment, members, after, entered, left, causes))
