@@ -14,7 +14,7 @@ from benchmarks.measure import Sample, cpu, memory, wall
 _HEAD = """\
 # Benchmark results
 
-Written by `make bench` (all parts) or `python -m benchmarks b` (one of a to e; `--small` for a
+Written by `make bench` (all parts) or `python -m benchmarks b` (one of a to f; `--small` for a
 try at tiny sizes, which is printed and not kept; `--no-dbt` to leave dbt out). Each command is a
 process of its own, run in turn with those it is compared to, after all have been run once. CPU is
 user and system seconds together. Figures are medians, ratios are medians of the ratios within each
