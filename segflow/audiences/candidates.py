@@ -1,7 +1,7 @@
 """Memberships and messages in; every candidate with what holds her by herself out.
 
 A candidate is a contact in a message's segment, once per channel of the message. Each message asks
-its policies of all its candidates on a channel in one statement, which fills CANDIDATES.
+its policies of all its candidates on a channel in one SELECT, which fills CANDIDATES.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,6 +25,8 @@ from segflow.project.nodes import Channel, Message, Purpose
 # One row per contact and question: a message on a channel, by its number.
 CANDIDATES = f"{SCRATCH}.candidates"
 _OWN = f"{SCRATCH}.own_past"
+# So many SELECTs fill a table at once, which DuckDB does in parallel.
+_BATCH = 10
 
 # Tables by alias, each with the names of its columns in lower case.
 Tables = Mapping[str, tuple[str, set[str]]]
@@ -107,15 +109,27 @@ class Candidates:
             " detail varchar)"
         )
         self._read_own_past()
-        for message in self.messages:
-            for name in message.channels:
-                try:
-                    self._ask(message, self.channels[name])
-                except StepError as error:
-                    # Of what fails, nothing new is sent; the other messages go on.
-                    self.failed[message.name] = str(error)
-                    self.behind[message.name, name] = frozenset({message.id})
-                    self._ask(message, self.channels[name])
+        asked = [(m, self.channels[name]) for m in self.messages for name in m.channels]
+        for start in range(0, len(asked), _BATCH):
+            batch = asked[start : start + _BATCH]
+            try:
+                self._fill(*batch)
+            except StepError:
+                for message, channel in batch:
+                    self._ask_alone(message, channel)
+
+    def _fill(self, *asked: tuple[Message, Channel]) -> None:
+        answers = " union all ".join(f"({self._answers(*question)})" for question in asked)
+        self.session.execute(f"insert into {CANDIDATES} {answers}")
+
+    def _ask_alone(self, message: Message, channel: Channel) -> None:
+        """Of what fails, nothing new is sent; the other messages go on."""
+        try:
+            self._fill((message, channel))
+        except StepError as error:
+            self.failed[message.name] = str(error)
+            self.behind[message.name, channel.name] = frozenset({message.id})
+            self._fill((message, channel))
 
     def _read_own_past(self) -> None:
         """When contacts last had messages that rest, and how often those that are counted."""
@@ -132,8 +146,8 @@ class Candidates:
             " (message, since) using (message) where as_of > since group by all order by message"
         )
 
-    def _ask(self, message: Message, channel: Channel) -> None:
-        """Ask all policies of a message's candidates on one channel, in one statement."""
+    def _answers(self, message: Message, channel: Channel) -> str:
+        """A SELECT of a message's candidates on one channel, with what holds each."""
         purpose = self.purposes[message.purpose]
         behind = self.behind[message.name, channel.name]
         # What waits asks for nothing that may not be there.
@@ -167,11 +181,10 @@ class Candidates:
             " then timezone('UTC', timezone(known, send_at)) end as send_after"
             f" from (select *, {_send_at(message, channel, purpose)} as send_at from {CLOCKS})"
         )
-        self.session.execute(
-            f"insert into {CANDIDATES} select {self.numbers[message.name, channel.name]},"
-            f" members.who, {self.people.slot('members.spot', channel)}, members.contact_id,"
-            " members.segment, members.entered_at,"
-            f" {variant_of(message)}, clocks.send_after, clocks.local_date,"
+        return (
+            f"select {self.numbers[message.name, channel.name]}, members.who,"
+            f" {self.people.slot('members.spot', channel)}, members.contact_id, members.segment,"
+            f" members.entered_at, {variant_of(message)}, clocks.send_after, clocks.local_date,"
             f" try_cast({rank} as double), live.live, case {reason} end, case {detail} end"
             f" from ({self.first(message, members)}) as members"
             f" left join ({clocks}) as clocks using ({CLOCK}){self._joins(asked)}{joins_of(tables)}"
@@ -195,8 +208,8 @@ class Candidates:
         mine = f"message = {literal(message.name)}"
         found = {
             "live": "(select contact_id, min(live) as live, arg_min(as_of, live) as as_of,"
-            f" arg_min(action, live) as action from {LIVE} where {mine}"
-            f" and channel = {literal(channel.name)} group by contact_id)"
+            f" arg_min(action, live) as action from {LIVE} where question ="
+            f" {self.numbers[message.name, channel.name]} group by contact_id)"
         }
         if message.exclude:
             found["excluded"] = (

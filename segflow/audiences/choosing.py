@@ -60,8 +60,8 @@ def _keep_live(candidates: Candidates) -> None:
         " where coalesce(asked.reason, 'left') not in ('already_live', 'held_back')",
     )
     candidates.session.execute(
-        f"create or replace table {SLOTS} as with kept as (select slot, question, who, live.*"
-        f" exclude (goal) from {LIVE} as live join {CANDIDATES} as candidates using (live)),"
+        f"create or replace table {SLOTS} as with kept as (select slot, who, live.* exclude (goal)"
+        f" from {LIVE} as live join {CANDIDATES} as candidates using (live)),"
         " shared as (select slot from kept group by slot having count(*) > 1), later as (select"
         " live from kept semi join shared using (slot) qualify row_number() over (partition by"
         " slot order by is_contract desc, as_of, message, contact_id) > 1)"
@@ -72,7 +72,8 @@ def _keep_live(candidates: Candidates) -> None:
     candidates.session.execute(
         f"create or replace table {KEPT} as select turn, who, arg_min(slot, live) as slot,"
         f" min(live) as live, arg_min({since('live')}, live) as since from {SLOTS}"
-        f" join {LIVE} as live using (live) join segments.messages using (question)"
+        f" join (select live, as_of, action from {LIVE}) as live using (live)"
+        " join segments.messages using (question)"
         f" where question in ({', '.join(places) or 'null'}) group by all"
     )
 

@@ -70,8 +70,8 @@ def decide(
     candidates = Candidates(session, graph, timestamp(evaluation.as_of), evaluated, stale)
     exposures.prepare(session, candidates.columns["contact_id"])
     waiting = [place for place, roots in candidates.behind.items() if roots]
-    exposures.take_up(session, graph, evaluation.as_of, merges, waiting)
     _list_questions(candidates, evaluation)
+    exposures.take_up(session, graph, evaluation.as_of, merges, waiting)
     candidates.ask()
     choose(candidates)
     _draw(candidates)
@@ -150,23 +150,29 @@ def _tell(candidates: Candidates) -> None:
         f" entered_at timestamp, evidence {texts}, payload {texts})"
     )
     for message in candidates.messages:
-        asked = [name for name in message.channels if not candidates.behind[message.name, name]]
-        if not asked:
-            continue
-        purpose, channel = candidates.purposes[message.purpose], candidates.channels[asked[0]]
-        members = candidates.people.members(channel, purpose, message.goal)
-        payload = _map(candidates.payload(message, candidates.evidence(message)))
-        evidence, joins = _evidence(candidates, message)
-        questions = ", ".join(str(candidates.numbers[message.name, name]) for name in asked)
-        session.execute(
-            f"insert into {_TOLD} select question, who, members.contact_id, variant, send_after,"
-            f" local_date, segment, entered_at, {evidence}, {payload} from (select candidates.*,"
-            " members.* exclude (who, contact_id, segment, entered_at)"
-            f" from (from {CANDIDATES} where question in ({questions})) as candidates"
-            f" join {_DRAWN} using (question, who)"
-            f" join ({candidates.first(message, members)}) as members using (who))"
-            f" as members{joins}"
-        )
+        told = _told(candidates, message)
+        if told:
+            session.execute(f"insert into {_TOLD} {told}")
+
+
+def _told(candidates: Candidates, message: Message) -> str | None:
+    """A SELECT of what a message tells whom it has chosen; None where it waits on all channels."""
+    asked = [name for name in message.channels if not candidates.behind[message.name, name]]
+    if not asked:
+        return None
+    purpose, channel = candidates.purposes[message.purpose], candidates.channels[asked[0]]
+    members = candidates.people.members(channel, purpose, message.goal)
+    payload = _map(candidates.payload(message, candidates.evidence(message)))
+    evidence, joins = _evidence(candidates, message)
+    questions = ", ".join(str(candidates.numbers[message.name, name]) for name in asked)
+    return (
+        "select question, who, members.contact_id, variant, send_after, local_date, segment,"
+        f" entered_at, {evidence}, {payload} from (select candidates.*,"
+        " members.* exclude (who, contact_id, segment, entered_at)"
+        f" from (from {CANDIDATES} where question in ({questions})) as candidates"
+        f" join {_DRAWN} using (question, who)"
+        f" join ({candidates.first(message, members)}) as members using (who)) as members{joins}"
+    )
 
 
 def _evidence(candidates: Candidates, message: Message) -> tuple[str, str]:

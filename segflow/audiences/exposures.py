@@ -62,6 +62,8 @@ def take_up(
 ) -> None:
     """See what stands, but for what an earlier run of this moment decided: PAST and LIVE.
 
+    What is live has the number of its question in `segments.messages`, where it is still asked.
+
     Args:
         waiting: messages and channels that cannot be decided on now: what they had stays.
     """
@@ -80,7 +82,9 @@ def take_up(
     )
     session.execute(
         f"create or replace table {LIVE} as select row_number() over () as live, decision_id,"
-        f" contact_id, message, channel, goal, action, is_contract, as_of from {PAST}"
+        f" contact_id, message, channel, goal, action, is_contract, as_of, question from {PAST}"
+        " left join (select message, channel, question from segments.messages) as asked"
+        " using (message, channel)"
         f" anti join ({_ended(now)} and ended_at < {now}) using (decision_id)"
         f" where lasts_until > {now}"
     )
