@@ -14,9 +14,10 @@ from segflow.engines.base import SCRATCH
 from segflow.project.nodes import Limit, Message
 
 # Which question's message each slot has, and whose it is: `live` is its number where it was there
-# before. By a message's turn: who is over its limit, and who has it live on one of its channels
-# where that is enough.
-SLOTS, LIMITED, KEPT = f"{SCRATCH}.slots", f"{SCRATCH}.limited", f"{SCRATCH}.kept"
+# before, which those are not that were displaced. By a message's turn: who is over its limit, and
+# who has it live on one of its channels where that is enough.
+SLOTS, DISPLACED = f"{SCRATCH}.slots", f"{SCRATCH}.displaced"
+LIMITED, KEPT = f"{SCRATCH}.limited", f"{SCRATCH}.kept"
 _FREE, _CHOSEN = f"{SCRATCH}.free", f"{SCRATCH}.chosen"
 
 # Which of several colleagues gets a message that an account gets few of.
@@ -41,13 +42,11 @@ def choose(candidates: Candidates) -> None:
     session.execute(f"create or replace table {LIMITED} (turn integer, who bigint, detail varchar)")
     for turn, message in enumerate(candidates.messages):
         _choose(candidates, turn, message)
-    displaced = f"select live, 'displaced' as reason from {LIVE} anti join {SLOTS} using (live)"
-    if session.rows(f"select 1 from ({displaced}) limit 1"):
-        session.execute(
-            f"update {CANDIDATES} set reason = null where reason = 'already_live'"
-            f" and live in (select live from ({displaced}))"
-        )
-        exposures.end(session, displaced)
+    session.execute(
+        f"create or replace table {DISPLACED} as select live from {LIVE} anti join {SLOTS}"
+        " using (live)"
+    )
+    exposures.end(session, f"select live, 'displaced' as reason from {DISPLACED}")
 
 
 def _keep_live(candidates: Candidates) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from segflow.audiences import exposures
 from segflow.audiences.candidates import CANDIDATES, Candidates, draw, joins_of
-from segflow.audiences.choosing import KEPT, LIMITED, SLOTS, choose
+from segflow.audiences.choosing import DISPLACED, KEPT, LIMITED, SLOTS, choose
 from segflow.audiences.exposures import NEW, PAST
 from segflow.audiences.history import listed
 from segflow.audiences.membership import Evaluation
@@ -221,6 +221,7 @@ def _write(candidates: Candidates, evaluation: Evaluation) -> None:
 
 def _decided(candidates: Candidates, evaluation: Evaluation) -> str:
     """Every candidate with its one reason: what holds her by herself, else what she lost to."""
+    was_live = "held.live = displaced.live and held.reason = 'already_live'"
     return (
         "create or replace table segments.decided as with"
         # Who got the message elsewhere, and what has the slot.
@@ -235,15 +236,18 @@ def _decided(candidates: Candidates, evaluation: Evaluation) -> str:
         " when now.live = kept.live then 'already_live' when kept.who is not null then 'lost'"
         " when won_on is not null and not on_all then 'preferred_channel'"
         " when limited.detail is not null then 'limit' else 'lost' end as because"
-        f" from {CANDIDATES} as candidates join segments.messages using (question)"
+        f" from (from {CANDIDATES} where reason is null union all from {CANDIDATES} as held"
+        f" semi join {DISPLACED} as displaced on {was_live}) as candidates"
+        " join segments.messages using (question)"
         f" left join {_DRAWN} as drawn using (question, who)"
         " left join elsewhere using (turn, who)"
         f" left join {LIMITED} as limited using (turn, who)"
         f" left join {KEPT} as kept using (turn, who) left join slots as now"
         " on kept.slot = now.slot"
-        " left join slots on candidates.slot = slots.slot where candidates.reason is null),"
+        " left join slots on candidates.slot = slots.slot),"
         " reasoned as (select question, contact_id, variant, send_after, segment, entered_at,"
-        f" reason, null as lost_to, detail from {CANDIDATES} where reason is not null union all"
+        f" reason, null as lost_to, detail from {CANDIDATES} as held anti join {DISPLACED}"
+        f" as displaced on {was_live} where reason is not null union all"
         " select question, contact_id, variant, send_after, segment, entered_at, because,"
         " case because when 'lost' then has_slot end,"
         " case because when 'lost' then case when has_slot is null then"
