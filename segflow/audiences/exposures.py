@@ -17,9 +17,8 @@ from segflow.errors import WorkspaceError
 # What was carried out, by the ids that contacts have now, and that before this run: views for the
 # session.
 _CARRIED, PAST = "carried_exposures", "past_exposures"
-# Of it what is live, by a number, as a view of a table; what is carried out now, with the columns
-# of exposures.
-LIVE, _LIVE_ROWS, NEW = "live_exposures", f"{SCRATCH}.live", f"{SCRATCH}.new_exposures"
+# Of it what is live, by a number; what is carried out now, with the columns of exposures.
+LIVE, NEW = f"{SCRATCH}.live", f"{SCRATCH}.new_exposures"
 _ENDED = f"{SCRATCH}.ended"
 
 _COLUMNS = """
@@ -82,15 +81,12 @@ def take_up(
         f" where as_of < {now} or {_among(waiting)}"
     )
     session.execute(
-        f"create or replace table {_LIVE_ROWS} as select decision_id,"
+        f"create or replace table {LIVE} as select row_number() over () as live, decision_id,"
         f" contact_id, message, channel, goal, action, is_contract, as_of, question from {PAST}"
         " left join (select message, channel, question from segments.messages) as asked"
         " using (message, channel)"
         f" anti join ({_ended(now)} and ended_at < {now}) using (decision_id)"
         f" where lasts_until > {now}"
-    )
-    session.execute(
-        f"create or replace temp view {LIVE} as select rowid as live, * from {_LIVE_ROWS}"
     )
     session.execute(f"create or replace table {_ENDED} (decision_id varchar, reason varchar)")
     for goal in graph.project.goals:
@@ -127,7 +123,7 @@ def end(session: Session, query: str) -> None:
     session.execute(
         f"insert into {_ENDED} select decision_id, reason from {LIVE} join {ended} using (live)"
     )
-    session.execute(f"delete from {_LIVE_ROWS} where rowid in (select live from {ended})")
+    session.execute(f"delete from {LIVE} where live in (select live from {ended})")
 
 
 def carry_out(session: Session, as_of: datetime, waiting: Collection[tuple[str, str]]) -> None:
